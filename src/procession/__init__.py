@@ -1,0 +1,1 @@
+"""Business processes as code."""

@@ -1,0 +1,1 @@
+"""Time as a business counts it: durations now; working hours, holidays and zones as they are built."""
