@@ -1,0 +1,288 @@
+"""Operations: what a business function offers. Called in a process like any coroutine, done by people or by code.
+
+The object that `@function.task` or `@function.service` leaves in place of the author's function is the operation. It
+knows how its inputs and its result cross a hand-off, and what the performer is to be told; not who that is, nor when.
+"""
+
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from procession import kernel
+from procession.calendars.durations import Duration
+from procession.errors import InvalidValue, NotDeclarable, OutsideProcess
+from procession.kernel import Call, CallKind
+from procession.language.codec import ArgumentsCodec, ValueCodec
+from procession.language.declarations import Declared, checked_name, former_names
+from procession.language.failures import DeclaredErrors
+from procession.language.fields import label_of
+from procession.language.selection import Selection
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F")
+
+
+AN_HOUR = Duration.parse("1 hour")
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait between the attempts of a service: `first`, then `factor` times as long each, up to `longest`."""
+
+    first: Duration
+    factor: float = 2.0
+    longest: Duration = AN_HOUR
+
+    def delay_us(self, attempt: int) -> int:
+        """Microseconds to wait after this attempt (the first is 1). Who waits adds the jitter."""
+        grown = self.first.length_us * self.factor ** min(attempt - 1, 64)
+        return int(min(grown, self.longest.length_us))
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What every operation may be given beside its own options."""
+
+    title: str | None
+    raises: tuple[type[Exception], ...]
+    was: tuple[str, ...]
+
+
+class BusinessFunction:
+    """A business function as operations and processes know it: its name, its owner, and what it offers.
+
+    Authors make a `Function`, which adds the decorators that declare operations.
+    """
+
+    def __init__(self, name: str, owner: str, *, calendar: str | None, was: Iterable[str], where: str) -> None:
+        self.where = where
+        self.name = checked_name(name, "name of a function", where)
+        if "." in name:
+            raise NotDeclarable(
+                f"{where}: the function name {name!r} has a full stop, which separates it from its operations.",
+                subject=name,
+                remedy="Leave it out.",
+            )
+        self.owner = checked_name(owner, "owner of a function", where)
+        self.calendar = calendar
+        self.was = former_names(was, where)
+        self._operations: dict[str, Operation[Any, Any]] = {}
+
+    @property
+    def operations(self) -> "Mapping[str, Operation[Any, Any]]":
+        """The operations that it offers, by name."""
+        return MappingProxyType(self._operations)
+
+    def offer(self, operation: "Operation[Any, Any]") -> None:
+        """Adds an operation. Raises `NotDeclarable` if there is another of its name."""
+        earlier = self._operations.setdefault(operation.name, operation)
+        if earlier is not operation:
+            raise NotDeclarable(
+                f"{operation.where}: {self.name} already has an operation `{operation.name}`, at {earlier.where}.",
+                subject=operation.id,
+                remedy="Name one of them otherwise: an operation is known by its function's name and its own.",
+            )
+
+    def __repr__(self) -> str:
+        return f"<function {self.name}>"
+
+
+class Operation(Generic[P, R]):
+    """Something a business function offers. `await operation(...)` asks for it and waits for its result.
+
+    `id` is its identity in every history: the function's name and its own. `title` is the label for people, free to
+    change; `instructions` is the docstring.
+    """
+
+    kind: CallKind
+
+    def __init__(self, declared: Declared, function: "BusinessFunction", naming: Naming) -> None:
+        self.declared = declared
+        self.function = function
+        self.name = declared.name
+        self.where = declared.where
+        self.id = f"{function.name}.{declared.name}"
+        self.title = checked_name(naming.title or label_of(declared.name), "title", declared.where)
+        self.instructions = declared.docstring
+        self.raises = naming.raises
+        self.was = former_names(naming.was, declared.where)
+        self.errors = DeclaredErrors(naming.raises, operation=self.id, where=declared.where)
+        self.__doc__ = declared.body.__doc__
+        self.__name__ = declared.body.__name__
+        self.__module__ = declared.body.__module__
+        self.__wrapped__ = declared.body
+
+    @cached_property
+    def inputs(self) -> ArgumentsCodec:
+        """How the arguments of a call cross."""
+        return ArgumentsCodec(self._signature[0], callee=self.name, where=self.where)
+
+    @cached_property
+    def result(self) -> ValueCodec[R]:
+        """How the result of a call crosses."""
+        return ValueCodec(self._signature[1], where=f"the result of {self.where}")
+
+    @cached_property
+    def _signature(self) -> tuple[tuple[Any, ...], Any]:
+        return self.declared.resolve()
+
+    def check(self) -> None:
+        """Resolves all types. Raises `NotDeclarable`, with file and line, for what cannot work."""
+        for parameter in self.inputs.parameters:
+            if not parameter.required:
+                place = f"{self.where}: the default of `{parameter.name}`"
+                _check_default(parameter.default, parameter.annotation, place)
+        _ = self.result
+        self.errors.check()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Asks for the operation when first awaited, and gives its result.
+
+        Raises the errors that it declares, `OperationFailed`, `Withdrawn`; `InvalidValue` if an argument does not fit
+        its type; `OutsideProcess` where no instance runs.
+        """
+        return self._perform(args, kwargs)
+
+    async def _perform(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
+        if kernel.current() is None:
+            raise self._outside()
+        raw = self.inputs.encode(args, kwargs)
+        return await kernel.perform(self.kind, self.id, raw, decode=self.result.decode, rebuild=self.errors.rebuild)
+
+    def request(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """Asks for the operation at once and gives the call: `await call` is its result, `await call.started()` its start.
+
+        The call ends with the branch that requested it, or by `call.withdraw(reason)`.
+        """
+        if kernel.current() is None:
+            raise self._outside()
+        raw = self.inputs.encode(args, kwargs)
+        return kernel.request(self.kind, self.id, raw, decode=self.result.decode, rebuild=self.errors.rebuild)
+
+    def _outside(self) -> OutsideProcess:
+        return OutsideProcess(
+            f"{self.id} was called where no instance runs.",
+            subject=self.id,
+            remedy="Call it in a process, and start that with `procession start`, or in a test with `world()`.",
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__.lower()} {self.id}>"
+
+
+class Personal(Operation[P, R], Generic[P, R, F]):
+    """An operation done by people, or by an outside system. `F` is what the performer hands in."""
+
+
+class Task(Personal[P, R, F]):
+    """An operation done by people: they see the inputs, read the instructions, and fill in the form.
+
+    `effort` is the expected touch time (working time), `due` when it should be done after the request, `by` who may do
+    it. `form` is what the performer hands in; `derives` tells whether the body turns it into the result.
+    """
+
+    kind = CallKind.TASK
+
+    def __init__(
+        self,
+        declared: Declared,
+        function: "BusinessFunction",
+        naming: Naming,
+        *,
+        effort: Duration | None,
+        due: Duration | None,
+        by: Selection,
+        form: Any,
+    ) -> None:
+        super().__init__(declared, function, naming)
+        self.effort = effort
+        self.due = due
+        self.by = by
+        self.derives = form is not None
+        self._form = form
+        if form is None and not declared.is_left_open:
+            raise declared.fault(
+                "A task is done by people, so its body must be `...`, and this one has code.",
+                "Leave the body `...`; or give form=… if the body checks what the performer hands in; "
+                "or make it a service if a program does the work.",
+            )
+        if form is not None and not declared.parameter_names:
+            raise declared.fault(
+                "A task with form=… takes what the performer hands in as its first parameter, and has none.",
+                f"Write `async def {declared.name}(answer: {getattr(form, '__name__', '…')}, …)`.",
+            )
+
+    @cached_property
+    def inputs(self) -> ArgumentsCodec:
+        """How the arguments of a call cross: the parameters, without what the performer hands in."""
+        shown = self._signature[0][1:] if self.derives else self._signature[0]
+        return ArgumentsCodec(shown, callee=self.name, where=self.where)
+
+    @cached_property
+    def form(self) -> ValueCodec[F]:
+        """How what the performer hands in crosses; without `form=` that is the result."""
+        annotation = self._form if self.derives else self._signature[1]
+        return ValueCodec(annotation, where=f"the answer to {self.where}")
+
+    def check(self) -> None:
+        """Resolves all types. Raises `NotDeclarable`, with file and line, for what cannot work."""
+        super().check()
+        _ = self.form
+        if self.derives and (first := self._signature[0][0]).annotation != self._form:
+            raise self.declared.fault(
+                f"Its first parameter `{first.name}` is not of the type that form=… names.",
+                "What the performer hands in comes as the first parameter: give both the same type.",
+            )
+
+    def derive(self, answer: F, inputs: Mapping[str, Any]) -> Awaitable[R]:
+        """Runs the body on what the performer handed in; its result is the result of the call.
+
+        The body may raise `AnswerRefused`. Only for a task with `form=` (`derives`).
+        """
+        positional, by_name = self.inputs.call(inputs)
+        outcome: Awaitable[R] = self.declared.body(answer, *positional, **by_name)
+        return outcome
+
+
+class Service(Operation[P, R]):
+    """An operation done by code, which may do input and output.
+
+    A technical failure is tried again up to `attempts` times, waiting by `backoff`; then the call needs attention. One
+    attempt takes at most `timeout`. An error in `never_retry` needs attention at once; one in `raises` is an answer.
+    `is_async` is False for a plain function, which runs in a thread.
+    """
+
+    kind = CallKind.SERVICE
+
+    def __init__(
+        self,
+        declared: Declared,
+        function: "BusinessFunction",
+        naming: Naming,
+        *,
+        attempts: int,
+        timeout: Duration,
+        backoff: Backoff,
+        never_retry: Iterable[type[Exception]],
+    ) -> None:
+        super().__init__(declared, function, naming)
+        if attempts < 1:
+            raise declared.fault(f"attempts={attempts}.", "A service is attempted at least once.")
+        if timeout.length_us <= 0:
+            raise declared.fault("timeout=0 leaves no time to do anything.", 'Give it time, such as "30 seconds".')
+        self.attempts = attempts
+        self.timeout = timeout
+        self.backoff = backoff
+        self.never_retry = tuple(never_retry)
+        self.body = declared.body
+        self.is_async = declared.is_async
+
+
+def _check_default(default: Any, annotation: Any, where: str) -> None:
+    try:
+        ValueCodec[Any](annotation, where=where).encode(default)
+    except InvalidValue as error:
+        raise NotDeclarable(str(error), subject=where, remedy="Correct the default or the type.") from None

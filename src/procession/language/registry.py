@@ -1,0 +1,109 @@
+"""What an application declares: its functions, operations and processes, by name, checked as a whole."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from procession.errors import AuthorError, InvalidValue, NotDeclarable
+from procession.language.operations import BusinessFunction, Operation
+from procession.language.process import Process
+
+_MOST_FAULTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The functions and processes of an application by name, and the operations by id ("Front desk.register")."""
+
+    functions: Mapping[str, BusinessFunction]
+    operations: Mapping[str, Operation[Any, Any]]
+    processes: Mapping[str, Process[Any, Any]]
+    former_names: Mapping[str, str]
+    """The present id of an operation, by each of its former ones."""
+
+    @classmethod
+    def of(cls, modules: Iterable[ModuleType]) -> "Registry":
+        """What these modules declare or import from others.
+
+        Raises `AuthorError` that lists everything that cannot work, each with file, line and remedy: names that are
+        there twice, types that cannot cross, texts that name no input.
+        """
+        faults: list[str] = []
+        functions: dict[str, BusinessFunction] = {}
+        processes: dict[str, Process[Any, Any]] = {}
+        for thing in _declared_in(modules):
+            if isinstance(thing, Process):
+                _keep(processes, thing.name, thing, "processes", faults)
+                _keep(functions, thing.owner.name, thing.owner, "functions", faults)
+            else:
+                _keep(functions, thing.name, thing, "functions", faults)
+        operations = {o.id: o for function in functions.values() for o in function.operations.values()}
+        for check in (*(o.check for o in operations.values()), *(p.check for p in processes.values())):
+            try:
+                check()
+            except (NotDeclarable, InvalidValue) as error:
+                faults.append(str(error))
+        former = _former_names(functions.values(), operations, faults)
+        if faults:
+            raise AuthorError(_told(faults))
+        known = MappingProxyType(operations)
+        for process in processes.values():
+            process.loaded_with(known)
+        return cls(MappingProxyType(functions), known, MappingProxyType(processes), MappingProxyType(former))
+
+    def find_operation(self, operation_id: str) -> Operation[Any, Any] | None:
+        """The operation of this id, a former one included."""
+        return self.operations.get(self.former_names.get(operation_id, operation_id))
+
+    def find_process(self, name: str) -> Process[Any, Any] | None:
+        """The process of this name, a former one included."""
+        found = self.processes.get(name)
+        return found or next((process for process in self.processes.values() if name in process.was), None)
+
+
+def _declared_in(modules: Iterable[ModuleType]) -> list[BusinessFunction | Process[Any, Any]]:
+    found: dict[int, BusinessFunction | Process[Any, Any]] = {}
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, BusinessFunction | Process):
+                found[id(value)] = value
+            elif isinstance(value, Operation):
+                found[id(value.function)] = value.function
+    return list(found.values())
+
+
+def _keep(known: dict[str, Any], name: str, thing: Any, what: str, faults: list[str]) -> None:
+    earlier = known.setdefault(name, thing)
+    if earlier is not thing:
+        faults.append(
+            f"{thing.where}: there are two {what} named {name!r}; the other is at {earlier.where}. "
+            "Name one of them otherwise, or import the one instead of declaring it again."
+        )
+
+
+def _former_names(
+    functions: Iterable[BusinessFunction], operations: Mapping[str, Operation[Any, Any]], faults: list[str]
+) -> dict[str, str]:
+    former: dict[str, str] = {}
+    for function in functions:
+        for operation in function.operations.values():
+            names = [f"{f}.{o}" for f in (function.name, *function.was) for o in (operation.name, *operation.was)]
+            for name in names:
+                if name == operation.id:
+                    continue
+                taken = operations.get(name) or operations.get(former.get(name, ""))
+                if taken is not None and taken is not operation:
+                    faults.append(
+                        f"{operation.where}: was names {name!r}, which is also {taken.where}. Drop one of them."
+                    )
+                former[name] = operation.id
+    return former
+
+
+def _told(faults: list[str]) -> str:
+    if len(faults) == 1:
+        return faults[0]
+    shown = "\n".join(f"  - {fault}" for fault in faults[:_MOST_FAULTS])
+    more = f"\n  … and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
+    return f"{len(faults)} declarations cannot work:\n{shown}{more}"
