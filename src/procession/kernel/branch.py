@@ -1,0 +1,509 @@
+"""One line of control inside an instance: our own task class, over the C future of asyncio.
+
+asyncio's own `Task` cannot start eagerly without breaking `TaskGroup`: a child that fails at once would already be done when
+`create_task` returns. Here a branch that ends in its eager start completes one turn later. Its hash is its number, so that no
+set of branches iterates by address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.coroutines import iscoroutine
+from asyncio.tasks import _enter_task, _leave_task
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from types import CoroutineType
+from typing import Any, Protocol
+
+from .commands import HaltingLoop, HaltInstance
+from .events import Failure
+from .history import History, Program
+from .site import Site, end_of_path, site_from
+
+EAGER_DEPTH = 40
+"""So many branches may start inside one another; deeper ones start in the next turn, lest the stack overflow."""
+
+SET_ASIDE: list[object] = []
+"""Coroutines that would not close. They are held for ever, since the collector would run their code wherever it happens to be."""
+
+_CLOSE_ATTEMPTS = 100
+
+# Marks the wake-up of a branch among the callbacks of a future: the branch itself goes into the queue, not a handle for it.
+WAKING = Context()
+
+# asyncio's record of who is current; it asks for no `asyncio.Task`, only for something to hold.
+enter_task: Callable[[asyncio.AbstractEventLoop, Any], None] = _enter_task
+leave_task: Callable[[asyncio.AbstractEventLoop, Any], None] = _leave_task
+
+_complete = asyncio.Future.set_result
+_complete_with_error = asyncio.Future.set_exception
+_complete_as_cancelled = asyncio.Future.cancel
+
+
+class Ready(Protocol):
+    """What may stand in the ready queue."""
+
+    def turn(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why the advance in progress must halt: the first reason found."""
+
+    code: str
+    message: str
+    exception: BaseException | None
+    branch: Branch | None
+
+
+class BranchLoop(HaltingLoop):
+    """What the branches of one instance share: queue, numbers, history, and the fault that stops them all."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.history = History(program.same_input)
+        self.ready: deque[Ready] = deque()
+        self.branches: dict[int, Branch] = {}
+        self.failed: list[Branch] = []
+        self.root: Branch | None = None
+        self.current: Branch | None = None
+        self.depth = 0
+        self.dead = False
+        self.fault: Fault | None = None
+        self.interrupt: BaseException | None = None
+        self.result: bytes | None = None
+        self.failure: Failure | None = None
+        self._serial = 0
+        self._branch_count = 0
+
+    def next_serial(self) -> int:
+        """The number that the next future, branch or handle hashes by."""
+        self._serial += 1
+        return self._serial
+
+    def next_branch(self) -> int:
+        number = self._branch_count
+        self._branch_count = number + 1
+        return number
+
+    def halt(self, reason: HaltInstance) -> None:
+        if self.fault is None:
+            self.fault = Fault(reason.code, reason.message, reason, self.current)
+
+    def halt_for_bug(self, error: BaseException, branch: Branch | None) -> None:
+        if self.fault is None:
+            self.fault = Fault("bug", f"{type(error).__qualname__}: {error}", error, branch)
+
+    def stop_for(self, error: BaseException) -> None:
+        """An interrupt of the worker: it discards the advance and goes on to the host."""
+        if self.interrupt is None:
+            self.interrupt = error
+        if self.fault is None:
+            self.fault = Fault("interrupt", type(error).__name__, error, None)
+
+    def may_leave(self, error: BaseException) -> bool:
+        """Whether an error may leave a branch: one that would fail an instance, or a timeout. Anything else is a bug."""
+        if isinstance(error, TimeoutError | asyncio.CancelledError) or self.failure_of(error) is not None:
+            return True
+        return isinstance(error, BaseExceptionGroup) and all(map(self.may_leave, error.exceptions))
+
+    def failure_of(self, error: BaseException) -> Failure | None:
+        """What the author's rules make of an error; rules that raise are a bug themselves."""
+        try:
+            return self.program.failure_of(error)
+        except Exception as failing:
+            self.halt_for_bug(failing, self.current)
+            return None
+
+    def root_returned(self, value: object) -> None:
+        """Encodes the result at once: other branches may still change what it holds."""
+        try:
+            self.result = self.program.encode_result(value)
+        except Exception as error:  # a result that does not fit its type
+            self.halt_for_bug(error, self.root)
+
+    def root_raised(self, error: BaseException) -> None:
+        self.failure = self.failure_of(error)
+        if self.failure is None:
+            self.halt_for_bug(error, self.root)
+
+
+class Waitable:
+    """Something that branches wait for directly, with no future between; more than one may."""
+
+    __slots__ = ("_more", "_waiter", "home", "is_owned", "number")
+
+    def __init__(self, home: BranchLoop, number: int, is_owned: bool) -> None:
+        self.home = home
+        self.number = number
+        self.is_owned = is_owned
+        self._waiter: Branch | None = None
+        self._more: list[Branch] | None = None
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def add_waiter(self, branch: Branch) -> None:
+        if self._waiter is None:
+            self._waiter = branch
+        elif self._more is None:
+            self._more = [branch]
+        else:
+            self._more.append(branch)
+
+    def wake(self) -> None:
+        """Lets all who wait go on in the next turn, in the order in which they came."""
+        ready = self.home.ready
+        if self._waiter is not None:
+            ready.append(self._waiter)
+            self._waiter = None
+        if self._more is not None:
+            ready.extend(self._more)
+            self._more = None
+
+    def drop_waiter(self, branch: Branch, message: object) -> bool:
+        """The wait of this branch is cancelled; `False` if it is over already. What that wait made ends with it, at once."""
+        if self._waiter is branch:
+            self._waiter = self._more.pop(0) if self._more else None
+        elif self._more is not None and branch in self._more:
+            self._more.remove(branch)
+        else:
+            return False
+        if self.is_owned:
+            self.end_by_program("" if message is None else str(message))
+        return True
+
+    def end_by_program(self, reason: str) -> None:
+        """Withdraws it, if it is open."""
+        raise NotImplementedError
+
+
+class Branch(asyncio.Future[Any]):
+    """A task of process code. It has the methods of `asyncio.Task`, though it is none."""
+
+    __slots__ = (
+        "_cancels",
+        "_children",
+        "_context",
+        "_coro",
+        "_error",
+        "_has_ended",
+        "_is_starting",
+        "_log_destroy_pending",
+        "_message",
+        "_must_cancel",
+        "_name",
+        "_result_value",
+        "_throw",
+        "_woken_by",
+        "created_at",
+        "handles",
+        "home",
+        "number",
+        "parent",
+        "path",
+        "waits_for",
+    )
+
+    def __init__(
+        self, home: BranchLoop, coro: Any, parent: Branch | None, *, context: Context | None, name: object = None
+    ) -> None:
+        super().__init__(loop=home)
+        if type(coro) is not CoroutineType and not iscoroutine(coro):
+            raise TypeError(f"a coroutine was expected, got {coro!r}")
+        self.home = home
+        self.number = home.next_branch()
+        self._children = 0
+        self.parent = 0 if parent is None else parent.number
+        if parent is None:
+            self.path = "0"
+            self.created_at: Site = ()
+        else:
+            parent._children += 1
+            self.path = f"{parent.path}.{parent._children}"
+            current = home.current
+            self.created_at = () if current is None else site_from(sys._getframe(1), current.created_at)
+        self.handles: dict[int, Waitable] | None = None
+        self.waits_for: Waitable | asyncio.Future[Any] | None = None
+        self._coro: Any = coro
+        self._context = copy_context() if context is None else context
+        self._name = name
+        self._cancels = 0
+        self._must_cancel = False
+        self._message: Any = None
+        self._throw: BaseException | None = None
+        self._woken_by: asyncio.Future[Any] | None = None
+        self._result_value: Any = None
+        self._error: BaseException | None = None
+        self._has_ended = False
+        self._is_starting = False
+        self._log_destroy_pending = False
+        home.branches[self.number] = self
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def __repr__(self) -> str:
+        status = "cancelled" if self.cancelled() else "done" if self.done() else "open"
+        return f"<branch {self.path} {status}>"
+
+    # --- running -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Runs to its first wait, at once."""
+        home = self.home
+        self._is_starting = True
+        home.depth += 1
+        try:
+            self.step(None)
+        finally:
+            home.depth -= 1
+            self._is_starting = False
+
+    def turn(self) -> None:
+        """Goes on from whatever it waited for."""
+        error = self._throw
+        if error is not None:
+            self._throw = None
+        else:
+            woken_by = self._woken_by
+            if woken_by is not None:
+                self._woken_by = None
+                error = _error_of(woken_by)
+        if self._has_ended:
+            self._settle()
+        else:
+            self.step(error)
+
+    def step(self, error: BaseException | None) -> None:
+        home = self.home
+        if self._must_cancel:
+            self._must_cancel = False
+            if not isinstance(error, asyncio.CancelledError):
+                error = _cancelled(self._message)
+        self.waits_for = None
+        outside = home.current
+        if outside is not None:
+            leave_task(home, outside)
+        home.current = self
+        enter_task(home, self)
+        try:
+            if error is None:
+                yielded = self._context.run(self._coro.send, None)
+            else:
+                yielded = self._context.run(self._coro.throw, error)
+        except StopIteration as stop:
+            self._returned(stop.value)
+        except BaseException as left:
+            self._raised(left)
+        else:
+            if isinstance(yielded, Waitable) and yielded.home is home:
+                self.waits_for = yielded
+                yielded.add_waiter(self)
+                if self._must_cancel:
+                    self._cancel_wait()
+            else:
+                self._wait(yielded)
+        finally:
+            error = None
+            leave_task(home, self)
+            home.current = outside
+            if outside is not None:
+                enter_task(home, outside)
+
+    def _wait(self, yielded: Any) -> None:
+        blocking = getattr(yielded, "_asyncio_future_blocking", None)
+        if yielded is None:
+            self.home.ready.append(self)
+        elif blocking is None:
+            self._throw_next(RuntimeError(f"A branch got a bad yield: {type(yielded).__name__}"))
+        elif yielded.get_loop() is not self.home:
+            self._throw_next(RuntimeError("A branch waits for a future of another event loop"))
+        elif not blocking:
+            self._throw_next(RuntimeError("yield was used instead of yield from in a branch"))
+        elif yielded is self:
+            self._throw_next(RuntimeError("A branch cannot wait for itself"))
+        else:
+            yielded._asyncio_future_blocking = False
+            yielded.add_done_callback(self, context=WAKING)
+            self.waits_for = yielded
+            if self._must_cancel and yielded.cancel(msg=self._message):
+                self._must_cancel = False
+
+    def __call__(self, future: asyncio.Future[Any]) -> None:
+        """Not called: the loop sees by `WAKING` that a future wakes this branch, and calls `wake`."""
+        self.wake(future)
+
+    def wake(self, future: asyncio.Future[Any]) -> None:
+        self._woken_by = future
+        self.home.ready.append(self)
+
+    def _throw_next(self, error: BaseException) -> None:
+        self._throw = error
+        self.home.ready.append(self)
+
+    # --- ending --------------------------------------------------------------------------------------------------------
+
+    def _returned(self, value: object) -> None:
+        if self._must_cancel:  # cancelled in its very last step
+            self._must_cancel = False
+            self._end(None, _cancelled(self._message))
+        else:
+            if self.number == 0:
+                self.home.root_returned(value)
+            self._end(value, None)
+
+    def _raised(self, error: BaseException) -> None:
+        if error.__traceback__ is not None:  # without our own frame: it would close a cycle through the traceback
+            error.__traceback__ = error.__traceback__.tb_next
+        home = self.home
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            home.stop_for(error)
+        elif isinstance(error, HaltInstance):
+            home.halt(error)
+        elif self.number == 0:
+            home.root_raised(error)
+        elif not home.may_leave(error):
+            home.halt_for_bug(error, self)
+        self._end(None, error)
+
+    def _end(self, value: object, error: BaseException | None) -> None:
+        self._coro = None
+        self._has_ended = True
+        self._result_value = value
+        self._error = error
+        if self.home.fault is not None:
+            return
+        if self.handles:
+            for handle in tuple(self.handles.values()):
+                handle.end_by_program("")
+        if self._is_starting:
+            self.home.ready.append(self)
+        else:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Tells whoever waits. One turn after the end, if that came in the eager start."""
+        error = self._error
+        self._error = None
+        home = self.home
+        home.branches.pop(self.number, None)
+        if error is None:
+            _complete(self, self._result_value)
+            self._result_value = None
+        elif isinstance(error, asyncio.CancelledError):
+            _complete_as_cancelled(self, msg=error.args[0] if error.args else None)
+        else:
+            _complete_with_error(self, error)
+            if self.number != 0:
+                home.failed.append(self)
+
+    def was_never_asked(self) -> bool:
+        """Whether it ended with an error that nobody has looked at."""
+        return self._log_traceback
+
+    def discard(self) -> bool:
+        """Closes the coroutine for good, on a dead loop. `False`: it swallows everything and was set aside."""
+        coro, self._coro = self._coro, None
+        self.waits_for = self._woken_by = self._throw = None
+        self.handles = None
+        if coro is None:
+            return True
+        home = self.home
+        outside, home.current = home.current, self
+        enter_task(home, self)
+        try:
+            closed = self._context.run(_close, coro)
+        finally:
+            leave_task(home, self)
+            home.current = outside
+        if not closed:
+            SET_ASIDE.append(coro)
+        return closed
+
+    # --- what asyncio.Task offers --------------------------------------------------------------------------------------
+
+    def cancel(self, msg: Any = None) -> bool:
+        if self._has_ended or self.done():
+            return False
+        self._cancels += 1
+        self._message = msg
+        if not self._cancel_wait():
+            self._must_cancel = True
+        return True
+
+    def _cancel_wait(self) -> bool:
+        """Cancels what it waits for, if anything is left to cancel there."""
+        waits_for = self.waits_for
+        if isinstance(waits_for, Waitable):
+            if not waits_for.drop_waiter(self, self._message):
+                return False
+            self.waits_for = None
+            self._must_cancel = False
+            self._throw_next(_cancelled(self._message))
+            return True
+        return waits_for is not None and waits_for.cancel(msg=self._message)
+
+    def cancelling(self) -> int:
+        return self._cancels
+
+    def uncancel(self) -> int:
+        if self._cancels > 0:
+            self._cancels -= 1
+            # As from 3.13 on; before, a cancellation that was taken back could still come out.
+            if self._cancels == 0:
+                self._must_cancel = False
+        return self._cancels
+
+    def get_coro(self) -> Any:
+        return self._coro
+
+    def get_context(self) -> Context:
+        return self._context
+
+    def get_name(self) -> str:
+        return f"branch-{self.path}" if self._name is None else str(self._name)
+
+    def set_name(self, value: object) -> None:
+        # TaskGroup of 3.11 passes on the name it was not given.
+        self._name = value
+
+    def get_stack(self, *, limit: int | None = None) -> list[Any]:
+        frame = getattr(self._coro, "cr_frame", None)
+        return [] if frame is None else [frame]
+
+    def set_result(self, result: Any) -> None:
+        raise RuntimeError("A branch does not support set_result")
+
+    def set_exception(self, exception: Any) -> None:
+        raise RuntimeError("A branch does not support set_exception")
+
+
+def _error_of(future: Any) -> BaseException | None:
+    error: BaseException | None = future._make_cancelled_error() if future.cancelled() else future.exception()
+    return error
+
+
+def _cancelled(message: object) -> asyncio.CancelledError:
+    return asyncio.CancelledError() if message is None else asyncio.CancelledError(message)
+
+
+def _close(coro: Any) -> bool:
+    for _ in range(_CLOSE_ATTEMPTS):
+        try:
+            coro.close()
+        except BaseException:  # noqa: S110 - what the clean-up of a dead instance raises concerns nobody
+            pass
+        if _is_closed(coro):
+            return True
+    return False
+
+
+def _is_closed(coro: Any) -> bool:
+    return getattr(coro, "cr_frame", None) is None and getattr(coro, "gi_frame", None) is None
+
+
+end_of_path(Branch.step.__code__)

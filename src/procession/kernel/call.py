@@ -1,0 +1,191 @@
+"""What process code asks of the instance it runs in: calls above all, and time, chance and attributes.
+
+The instance is found by the running loop, so nothing is passed and nothing is global.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random as standard_random
+from asyncio.events import _get_running_loop
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Generic, TypeVar, cast
+from uuid import UUID
+
+from procession.errors import OutsideProcess, Withdrawn
+
+from .commands import SetAttributes
+from .events import CallKind, Failure
+from .instance import Instance
+from .loop import Entry, Loop
+from .transitions import CallState
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Call(Entry, Awaitable[R_co], Generic[R_co]):
+    """A call that was asked for: `await` it for its result, as often and in as many branches as you like.
+
+    Each awaiter gets a copy of its own. Cancelling an awaiter leaves the call open: it ends by `withdraw`, or with the branch that
+    asked for it.
+    """
+
+    __slots__ = ("_decode", "_failure", "_reason", "_rebuild", "_starting", "_value", "performer")
+
+    def __init__(
+        self,
+        home: Loop,
+        kind: CallKind,
+        operation: str,
+        decode: Callable[[bytes], R_co],
+        rebuild: Callable[[Failure], Exception],
+        *,
+        is_owned: bool,
+    ) -> None:
+        super().__init__(home, kind, operation, is_owned=is_owned)
+        self.performer: str | None = None
+        self._decode = decode
+        self._rebuild = rebuild
+        self._value = b""
+        self._failure: Failure | None = None
+        self._reason = ""
+        self._starting: list[asyncio.Future[None]] | None = None
+
+    def __repr__(self) -> str:
+        return f"<call {self.number} {self.operation} {self.state.value}>"
+
+    def __await__(self) -> Generator[Any, None, R_co]:
+        state = self.state
+        if state is CallState.REQUESTED or state is CallState.STARTED:
+            yield self
+            state = self.state
+        elif self.home.dead:
+            yield self  # in a teardown nothing is waited for: the coroutine is being closed
+        if state is CallState.COMPLETED:
+            return self._decode(self._value)
+        if state is CallState.FAILED:
+            assert self._failure is not None
+            raise self._rebuild(self._failure)
+        raise Withdrawn(self.operation, "Withdrawn", self._reason)
+
+    async def started(self) -> None:
+        """Returns when a performer has begun, or when the call has ended before that."""
+        if self.state is CallState.REQUESTED:
+            future = self.home.create_future()
+            if self._starting is None:
+                self._starting = []
+            self._starting.append(future)
+            await future
+        if self.state is CallState.WITHDRAWN:
+            raise Withdrawn(self.operation, "Withdrawn", self._reason)
+
+    def withdraw(self, reason: str = "") -> None:
+        """Takes the call back, if it is open. Whoever still awaits it gets `Withdrawn`."""
+        self.end_by_program(reason)
+
+    def be_started(self, performer: str | None) -> None:
+        self.performer = performer
+        self._tell_starting()
+
+    def be_completed(self, value: bytes, performer: str | None) -> None:
+        self._value = value
+        if performer is not None:
+            self.performer = performer
+        self._tell_starting()
+        self.wake()
+
+    def be_failed(self, failure: Failure, performer: str | None) -> None:
+        self._failure = failure
+        if performer is not None:
+            self.performer = performer
+        self._tell_starting()
+        self.wake()
+
+    def be_withdrawn(self, reason: str) -> None:
+        self._reason = reason
+        self._tell_starting()
+        self.wake()
+
+    def _tell_starting(self) -> None:
+        if self._starting is not None:
+            for future in self._starting:
+                if not future.done():
+                    future.set_result(None)
+            self._starting = None
+
+
+def current() -> Instance | None:
+    """The instance whose code is running on this thread, if any."""
+    loop = _get_running_loop()
+    return cast(Instance, loop.instance) if isinstance(loop, Loop) else None
+
+
+def _home(what: str) -> Loop:
+    loop = _get_running_loop()
+    if isinstance(loop, Loop):
+        return loop
+    raise OutsideProcess(
+        f"{what} was asked for where no instance runs.",
+        subject=what,
+        remedy="Start the process with `procession start`, or in a test with `world()`.",
+    )
+
+
+def request(
+    kind: CallKind,
+    operation: str,
+    input: bytes,  # noqa: A002 - the word of the events
+    *,
+    decode: Callable[[bytes], R],
+    rebuild: Callable[[Failure], Exception],
+    due_us: int | None = None,
+) -> Call[R]:
+    """Asks for an operation or a timer at once, and gives the handle. It ends with the branch that asked, if it is open then."""
+    home = _home(operation)
+    call = Call(home, kind, operation, decode, rebuild, is_owned=False)
+    call.ask(input, due_us)
+    if home.current is not None and call.number:
+        call.belong_to(home.current)
+    return call
+
+
+async def perform(
+    kind: CallKind,
+    operation: str,
+    input: bytes,  # noqa: A002 - the word of the events
+    *,
+    decode: Callable[[bytes], R],
+    rebuild: Callable[[Failure], Exception],
+    due_us: int | None = None,
+) -> R:
+    """Asks for an operation or a timer and waits for its end. Cancelling the wait withdraws the call, at once."""
+    call = Call(_home(operation), kind, operation, decode, rebuild, is_owned=True)
+    call.ask(input, due_us)
+    return await call
+
+
+def set_attributes(values: bytes) -> None:
+    """Sets business data by which the instance is found: a canonical JSON object."""
+    home = _home("attribute()")
+    if not home.dead:
+        home.history.ask(SetAttributes(values))
+
+
+def now_us() -> int:
+    """The time of the event that is being applied; it never goes back."""
+    return _home("now()").now_us
+
+
+def random() -> standard_random.Random:
+    """The source of randomness of the branch that is running, the same in every replay."""
+    return _instance("random").chance()
+
+
+def uuid4() -> UUID:
+    """A fresh identifier, the same in every replay."""
+    return _instance("uuid4()").chance().uuid4()
+
+
+def _instance(what: str) -> Instance:
+    return cast(Instance, _home(what).instance)

@@ -1,0 +1,144 @@
+"""What an advance answers: commands for the host to carry out, or a halt. Nothing else comes out of the kernel."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.events import _get_running_loop
+from dataclasses import dataclass
+
+from .events import (
+    AttributesSet,
+    CallKind,
+    CallRequested,
+    CallWithdrawn,
+    Event,
+    Failure,
+    InstanceCompleted,
+    InstanceFailed,
+    ResultRecorded,
+)
+from .site import BranchStack, Site
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCall:
+    """Have the operation done, or the timer set, and tell the instance how it ended under this number."""
+
+    call: int
+    kind: CallKind
+    operation: str
+    input: bytes
+    due_us: int | None
+    site: Site
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawCall:
+    """The program no longer wants this call: no event of it may come any more."""
+
+    call: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAttributes:
+    values: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResult:
+    """Root has returned this value; branches are still open."""
+
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteInstance:
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FailInstance:
+    failure: Failure
+
+
+Command = RequestCall | WithdrawCall | SetAttributes | RecordResult | CompleteInstance | FailInstance
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Why the instance cannot go on: a bug, a divergence, a fence … Nothing of the halting advance may be carried out.
+
+    `stack` begins with the branch that caused it, then what waits. `asked_meanwhile` is the first call that was asked for (in a
+    `finally`, say) while the error was already on its way up: the point to rewind to lies before it.
+    """
+
+    code: str
+    message: str
+    exception: BaseException | None
+    stack: tuple[BranchStack, ...]
+    asked_meanwhile: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer to one event. With a halt there are no commands."""
+
+    commands: tuple[Command, ...]
+    halt: Halt | None = None
+
+
+NOTHING_TO_DO = Outcome(())
+
+
+class HaltingLoop(asyncio.AbstractEventLoop):
+    """An event loop whose instance can be told to halt."""
+
+    def halt(self, reason: HaltInstance) -> None:
+        """Ends the advance; the first reason counts."""
+        raise NotImplementedError
+
+
+class HaltInstance(BaseException):
+    """Raised inside process code by a fence or a watchdog. It halts the instance, even if the code swallows it.
+
+    To be made is enough: an instance that is running on this thread is told at once. So it may be raised from outside as a bare
+    class, as `PyThreadState_SetAsyncExc` does; a subclass then brings its own `code` and `message`.
+    """
+
+    code = "halt"
+    message = "The instance was halted from outside."
+
+    def __init__(self, code: str = "", message: str = "") -> None:
+        self.code = code or type(self).code
+        self.message = message or type(self).message
+        super().__init__(self.message)
+        loop = _get_running_loop()
+        if isinstance(loop, HaltingLoop):
+            loop.halt(self)
+
+
+class RefusedInProcess(HaltInstance):
+    """Process code did something that only an operation may do: threads, sockets, subprocesses, executors."""
+
+    code = "fence"
+    message = "Process code does no input or output: move this into a service."
+
+
+def event_of(command: Command, at_us: int, *, digest: bytes = b"", site: int = 0) -> Event:
+    """The fact that the host records for a command of this kernel, at the time of the event that caused it."""
+    match command:
+        case RequestCall():
+            return CallRequested(
+                at_us, command.call, command.kind, command.operation, command.input, digest, command.due_us, site
+            )
+        case WithdrawCall():
+            return CallWithdrawn(at_us, command.call, command.reason, by_program=True)
+        case SetAttributes():
+            return AttributesSet(at_us, command.values)
+        case RecordResult():
+            return ResultRecorded(at_us, command.value)
+        case CompleteInstance():
+            return InstanceCompleted(at_us, command.value)
+        case FailInstance():
+            return InstanceFailed(at_us, command.failure)

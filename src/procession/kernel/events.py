@@ -1,0 +1,193 @@
+"""The facts of an instance's history, past tense, in the order in which they were applied.
+
+Two kinds, told apart by `is_recorded` and nowhere else:
+
+- *incoming* facts happen to the instance; applying one runs its code (`INCOMING`);
+- *recorded* facts are what that code asked for: each was a command first, and a replay compares it (`RECORDED`).
+
+`at_us` is the time at which the fact was applied, in microseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CallKind(StrEnum):
+    """Who ends a call: a person, a program, or the clock."""
+
+    TASK = "task"
+    SERVICE = "service"
+    TIMER = "timer"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as it crosses a hand-off: a type name and a text, never a traceback or an address."""
+
+    type_name: str
+    message: str
+    payload: bytes | None = None
+    attempts: int = 0
+    declared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStarted:
+    at_us: int
+    input: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequested:
+    """The program asked for an operation or a timer. `digest` and `site` are the host's; replay compares no site."""
+
+    at_us: int
+    call: int
+    kind: CallKind
+    operation: str
+    input: bytes
+    digest: bytes
+    due_us: int | None
+    site: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """A performer began; again after a put-back, so it may come more than once."""
+
+    at_us: int
+    call: int
+    performer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallCompleted:
+    at_us: int
+    call: int
+    value: bytes
+    performer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    at_us: int
+    call: int
+    failure: Failure
+    performer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallWithdrawn:
+    """By the program (a recorded fact) or by a person (an incoming one)."""
+
+    at_us: int
+    call: int
+    reason: str
+    by_program: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    at_us: int
+    call: int
+    due_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttributesSet:
+    """`values` is a canonical JSON object."""
+
+    at_us: int
+    values: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRecorded:
+    """Root returned while branches were still open; the instance ends when they have."""
+
+    at_us: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceCompleted:
+    at_us: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFailed:
+    at_us: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceHalted:
+    """Written by the host. The `kept` incoming facts right before it stand unapplied until `Retried`."""
+
+    at_us: int
+    code: str
+    message: str
+    detail: bytes
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """Applies the kept facts, at its own place in the history and with its own time."""
+
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceCancelled:
+    """Ended by force: no line of the author's code runs."""
+
+    at_us: int
+    reason: str
+
+
+Event = (
+    InstanceStarted
+    | CallRequested
+    | CallStarted
+    | CallCompleted
+    | CallFailed
+    | CallWithdrawn
+    | TimerFired
+    | AttributesSet
+    | ResultRecorded
+    | InstanceCompleted
+    | InstanceFailed
+    | InstanceHalted
+    | Retried
+    | InstanceCancelled
+)
+
+CallEvent = CallStarted | CallCompleted | CallFailed | CallWithdrawn | TimerFired
+
+INCOMING: frozenset[type[Event]] = frozenset(
+    {
+        InstanceStarted,
+        CallStarted,
+        CallCompleted,
+        CallFailed,
+        CallWithdrawn,
+        TimerFired,
+        InstanceHalted,
+        Retried,
+        InstanceCancelled,
+    }
+)
+RECORDED: frozenset[type[Event]] = frozenset(
+    {CallRequested, CallWithdrawn, AttributesSet, ResultRecorded, InstanceCompleted, InstanceFailed}
+)
+
+
+def is_recorded(event: Event) -> bool:
+    """Whether the program asked for this fact; else it happened to the instance."""
+    if isinstance(event, CallWithdrawn):
+        return event.by_program
+    return type(event) in RECORDED

@@ -1,0 +1,235 @@
+"""What an instance writes while it lives, and is compared with while it is replayed.
+
+`History` takes every command in the order in which the program makes it. Live, it collects them for the host. In replay it lays
+each beside the recorded fact at the same place: the first difference is a `Divergence`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .commands import (
+    Command,
+    CompleteInstance,
+    FailInstance,
+    Halt,
+    HaltInstance,
+    RecordResult,
+    RequestCall,
+    SetAttributes,
+    WithdrawCall,
+)
+from .events import (
+    AttributesSet,
+    CallKind,
+    CallRequested,
+    CallWithdrawn,
+    Event,
+    Failure,
+    InstanceCompleted,
+    InstanceFailed,
+    InstanceHalted,
+    ResultRecorded,
+    is_recorded,
+)
+from .site import Frame, Site, site_from
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The process as the kernel sees it; the language builds it.
+
+    `failure_of` says what an error that reaches the end of a branch means: a failure that may end the instance, or `None`: a bug.
+    `same_input` is asked in replay where the bytes of an input differ: whether it is still the same by digest, else by value.
+    """
+
+    main: Callable[[bytes], Coroutine[Any, Any, object]]
+    encode_result: Callable[[object], bytes]
+    failure_of: Callable[[BaseException], Failure | None]
+    same_input: Callable[[CallRequested, RequestCall], bool]
+
+
+class Divergence(Exception):
+    """The source no longer does what the history says: `recorded` beside `made`, and where the latter was made.
+
+    `call` is the number of the call that differs (the next one, where no call is concerned). `halt` is what the host records.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        call: int,
+        recorded: Event | None = None,
+        made: Command | None = None,
+        made_site: Site | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.call = call
+        self.recorded = recorded
+        self.made = made
+        self.made_site = made_site
+        self.halt = Halt("divergence", message, self, ())
+
+
+def _said(fact: Event | Command | None) -> str:
+    match fact:
+        case CallRequested() | RequestCall():
+            return f"{fact.kind.value} {fact.operation!r} as call {fact.call}"
+        case CallWithdrawn() | WithdrawCall():
+            return f"the withdrawal of call {fact.call}"
+        case AttributesSet() | SetAttributes():
+            return f"attributes {fact.values.decode(errors='replace')}"
+        case ResultRecorded() | RecordResult():
+            return "the result of the process, with branches still open"
+        case InstanceCompleted() | CompleteInstance():
+            return "the completion of the instance"
+        case InstanceFailed() | FailInstance():
+            return "the failure of the instance"
+        case None:
+            return "nothing more"
+        case _:
+            return f"{type(fact).__name__} from outside"
+
+
+def _at(site: Site | None) -> str:
+    if not site:
+        return ""
+    frame: Frame = site[-1]
+    return f" (in {frame.function}, {frame.module} line {frame.line})"
+
+
+def kept_facts(history: Sequence[Event]) -> frozenset[int]:
+    """The places of the incoming facts that halts left unapplied."""
+    return frozenset(
+        kept
+        for place, event in enumerate(history)
+        if type(event) is InstanceHalted
+        for kept in range(place - event.kept, place)
+    )
+
+
+class History:
+    """Takes the commands of one instance. `recorded` is the history under replay, `None` while the instance lives."""
+
+    __slots__ = ("_recorded", "_same_input", "commands", "divergence", "next_call", "place")
+
+    def __init__(self, same_input: Callable[[CallRequested, RequestCall], bool]) -> None:
+        self._same_input = same_input
+        self._recorded: Sequence[Event] | None = None
+        self.commands: list[Command] = []
+        self.next_call = 1
+        self.place = 0
+        self.divergence: Divergence | None = None
+
+    @property
+    def replaying(self) -> bool:
+        return self._recorded is not None
+
+    def take_commands(self) -> tuple[Command, ...]:
+        """The commands since the last time."""
+        commands = tuple(self.commands)
+        self.commands.clear()
+        return commands
+
+    def request(
+        self, kind: CallKind, operation: str, payload: bytes, *, due_us: int | None, created_at: Site
+    ) -> tuple[int, int | None]:
+        """Asks for a call. Gives its number, and its due time: in replay the recorded one, which is never computed again."""
+        number = self.next_call
+        self.next_call = number + 1
+        if self._recorded is None:
+            site = site_from(sys._getframe(1), created_at)
+            self.commands.append(RequestCall(number, kind, operation, payload, due_us, site))
+            return number, due_us
+        recorded = self._next_recorded()
+        if (
+            type(recorded) is CallRequested
+            and recorded.call == number
+            and recorded.kind == kind
+            and recorded.operation == operation
+            and (recorded.input == payload or self._has_same_input(recorded, payload))
+        ):
+            return number, recorded.due_us
+        made = RequestCall(number, kind, operation, payload, due_us, site_from(sys._getframe(1), created_at))
+        raise self._diverged(recorded, made, number)
+
+    def ask(self, command: Command) -> None:
+        """Asks for anything but a call."""
+        if self._recorded is None:
+            self.commands.append(command)
+            return
+        recorded = self._next_recorded()
+        match command, recorded:
+            case WithdrawCall(), CallWithdrawn():
+                same = command.call == recorded.call
+            case SetAttributes(), AttributesSet():
+                same = command.values == recorded.values
+            # What was recorded stays as it is: a new field with a default in the result moves no instance.
+            case (RecordResult(), ResultRecorded()) | (CompleteInstance(), InstanceCompleted()):
+                same = True
+            case FailInstance(), InstanceFailed():
+                same = True
+            case _:
+                same = False
+        if not same:
+            number = command.call if isinstance(command, WithdrawCall) else self.next_call
+            raise self._diverged(recorded, command, number)
+
+    def begin_replay(self, recorded: Sequence[Event]) -> None:
+        self._recorded = recorded
+        self.place = 0
+
+    def end_replay(self) -> None:
+        self._recorded = None
+
+    def next_incoming(self) -> Event | None:
+        """The next fact to apply in replay, `None` at the end; a recorded one here was not made by the program."""
+        assert self._recorded is not None
+        if self.place >= len(self._recorded):
+            return None
+        event = self._recorded[self.place]
+        if is_recorded(event):
+            raise self._diverged(event, None, getattr(event, "call", self.next_call))
+        self.place += 1
+        return event
+
+    def diverge(self, message: str, *, call: int, recorded: Event | None) -> Divergence:
+        """Notes a difference that is not one of commands."""
+        self.divergence = Divergence(message, call=call, recorded=recorded)
+        return self.divergence
+
+    def _next_recorded(self) -> Event | None:
+        assert self._recorded is not None
+        if self.place >= len(self._recorded):
+            return None
+        event = self._recorded[self.place]
+        if not is_recorded(event):
+            return None
+        self.place += 1
+        return event
+
+    def _has_same_input(self, recorded: CallRequested, payload: bytes) -> bool:
+        made = RequestCall(recorded.call, recorded.kind, recorded.operation, payload, recorded.due_us, ())
+        return self._same_input(recorded, made)
+
+    def _diverged(self, recorded: Event | None, made: Command | None, call: int) -> HaltInstance:
+        site: Site | None = None
+        if isinstance(made, RequestCall):
+            site = made.site
+        elif made is not None:
+            site = site_from(sys._getframe(2), ())
+        message = f"The history has {_said(recorded)}; the source now asks for {_said(made)}{_at(site)}."
+        if (
+            isinstance(recorded, CallRequested)
+            and isinstance(made, RequestCall)
+            and recorded.operation == made.operation
+        ):
+            message = f"Call {call}, {made.kind.value} {made.operation!r}, now has another input{_at(site)}."
+        if self.divergence is None:
+            self.divergence = Divergence(message, call=call, recorded=recorded, made=made, made_site=site)
+        return HaltInstance("divergence", message)

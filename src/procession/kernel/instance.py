@@ -1,0 +1,444 @@
+"""One running process: events go in, commands or a halt come out.
+
+`advance` applies one event to a live instance; `replay` brings a fresh one to where a history ends. Both go the same way, event by
+event, each until nothing is ready any more, so the boundaries are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import Context
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from .branch import Branch, Fault
+from .commands import NOTHING_TO_DO, CompleteInstance, FailInstance, Halt, HaltInstance, Outcome, RecordResult
+from .events import (
+    CallCompleted,
+    CallEvent,
+    CallFailed,
+    CallKind,
+    CallStarted,
+    CallWithdrawn,
+    Event,
+    InstanceCancelled,
+    InstanceCompleted,
+    InstanceFailed,
+    InstanceHalted,
+    InstanceStarted,
+    Retried,
+    TimerFired,
+    is_recorded,
+)
+from .history import Divergence, Program, kept_facts
+from .loop import ASKED_MEANWHILE, Entry, Loop, Timer
+from .ordered import Chance
+from .site import BranchStack, stack_of, stack_of_error
+from .transitions import INSTANCE, CallState, IllegalTransition, InstanceState, after
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call that has not ended: something outside must end it, or the instance withdraws it."""
+
+    number: int
+    kind: CallKind
+    operation: str
+    due_us: int | None
+    started: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Teardown:
+    """How an instance left memory. `swallowed` coroutines would not close and are held, never to run again."""
+
+    closed: int
+    swallowed: int
+
+
+class OpenCalls(Mapping[int, OpenCall]):
+    """The open calls by number, in the order in which they were asked for."""
+
+    def __init__(self, entries: Mapping[int, Entry]) -> None:
+        self._entries = entries
+
+    def __getitem__(self, number: int) -> OpenCall:
+        entry = self._entries[number]
+        started = entry.state is CallState.STARTED
+        return OpenCall(entry.number, entry.kind, entry.operation, entry.due_us, started)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class _Beginning:
+    """The first turn: decodes the input, makes the root branch and runs it to its first wait."""
+
+    __slots__ = ("_input", "_loop")
+
+    def __init__(self, loop: Loop, payload: bytes) -> None:
+        self._loop = loop
+        self._input = payload
+
+    def turn(self) -> None:
+        loop = self._loop
+        try:
+            # A context of its own: nothing of the host's (a decimal context, say) may reach the instance.
+            root = Branch(loop, loop.program.main(self._input), None, context=Context())
+        except (KeyboardInterrupt, SystemExit) as interrupt:
+            loop.stop_for(interrupt)
+        except Exception as error:  # an input that no longer fits the process halts like any bug
+            loop.halt_for_bug(error, None)
+        else:
+            loop.root = root
+            root.turn()
+
+
+class Instance:
+    """One run of a process. After a halt, an interrupt or a divergence it is spent: close it, and rebuild by replay."""
+
+    def __init__(self, program: Program, *, seed: bytes) -> None:
+        self._loop = Loop(program)  # type: ignore[abstract]  # the rest of asyncio's methods is refused, see there
+        self._loop.instance = self
+        self._seed = seed
+        self._chances: WeakKeyDictionary[Branch, Chance] = WeakKeyDictionary()
+        self._chance_of_callbacks: Chance | None = None
+        self._kept: list[Event] = []
+        self._is_spent = False
+        self._result_is_recorded = False
+        self._has_unwound = False
+        self.state = InstanceState.NEW
+
+    # --- what the host reads -------------------------------------------------------------------------------------------
+
+    @property
+    def now_us(self) -> int:
+        return self._loop.now_us
+
+    @property
+    def replaying(self) -> bool:
+        return self._loop.history.replaying
+
+    @property
+    def next_call(self) -> int:
+        """The number that the next call will get."""
+        return self._loop.history.next_call
+
+    @property
+    def open_calls(self) -> Mapping[int, OpenCall]:
+        return OpenCalls(self._loop.open)
+
+    def branches(self) -> tuple[BranchStack, ...]:
+        """The business call stack of every branch that waits, oldest first."""
+        return tuple(
+            BranchStack(branch.path, stack_of(branch.get_coro(), branch.created_at), self._call_waited_for(branch))
+            for branch in self._loop.branches.values()
+            if branch.get_coro() is not None
+        )
+
+    # --- what the host does --------------------------------------------------------------------------------------------
+
+    def advance(self, event: Event) -> Outcome:
+        """Applies one incoming event. Returns commands, or a halt and no commands.
+
+        Raises `IllegalTransition`, and changes nothing, if the event cannot happen now; `KeyboardInterrupt` and `SystemExit` of the
+        process go through. Anything else is a bug of ours.
+        """
+        if self._is_spent:
+            raise IllegalTransition(
+                "The instance has stopped in the middle of an advance.", remedy="Close it and rebuild it by replay."
+            )
+        if is_recorded(event):
+            raise IllegalTransition(f"{type(event).__name__} is a command's fact: only a replay takes it.")
+        loop = self._loop
+        try:
+            self._apply(event)
+        except IllegalTransition:
+            raise
+        except BaseException:
+            self._is_spent = True
+            raise
+        if loop.fault is not None:
+            return self._halted(loop.fault)
+        if not loop.history.commands:
+            return NOTHING_TO_DO
+        return Outcome(loop.history.take_commands())
+
+    def replay(self, history: Sequence[Event]) -> None:
+        """Brings a fresh instance to where the history ends. Raises `Divergence` at the first difference."""
+        if self.state is not InstanceState.NEW or self._is_spent:
+            raise IllegalTransition("Only a fresh instance can be replayed.")
+        kept = kept_facts(history)
+        record = self._loop.history
+        record.begin_replay(history)
+        try:
+            while (event := record.next_incoming()) is not None:
+                if record.place - 1 in kept:
+                    self._keep(event)
+                    continue
+                self._apply(event)
+                if self._loop.fault is not None:
+                    raise self._diverged(self._loop.fault)
+        except HaltInstance as reason:
+            self._is_spent = True
+            self._loop.halt(reason)
+            assert self._loop.fault is not None
+            raise self._diverged(self._loop.fault) from None
+        except IllegalTransition as error:
+            self._is_spent = True
+            message = f"The history does not fit together: {error}"
+            raise record.diverge(message, call=self.next_call, recorded=history[record.place - 1]) from error
+        except BaseException:
+            self._is_spent = True
+            raise
+        finally:
+            record.end_replay()
+
+    def close(self) -> Teardown:
+        """Takes the instance out of memory: closes the coroutines, newest branch first, on a loop that is dead.
+
+        Calls and timers that `finally` blocks ask for now are silenced. To be called for every instance, ended ones too.
+        """
+        loop = self._loop
+        self._is_spent = True
+        loop.dead = True
+        closed = swallowed = 0
+        if loop.branches:
+            loop.enter()
+            try:
+                for branch in reversed(loop.branches.values()):
+                    if branch.get_coro() is not None:
+                        was_closed = branch.discard()
+                        closed += was_closed
+                        swallowed += not was_closed
+            finally:
+                loop.leave()
+        for rest in (loop.branches, loop.open, loop.ready, loop.failed):
+            rest.clear()
+        loop.root = loop.fault = loop.instance = None
+        self._chances.clear()
+        return Teardown(closed, swallowed)
+
+    def chance(self) -> Chance:
+        """The source of randomness of the branch that is running; it depends on the seed and on the branch's path alone."""
+        branch = self._loop.current
+        if branch is None:
+            if self._chance_of_callbacks is None:
+                self._chance_of_callbacks = Chance(self._seed, "")
+            return self._chance_of_callbacks
+        found = self._chances.get(branch)
+        if found is None:
+            found = self._chances[branch] = Chance(self._seed, branch.path)
+        return found
+
+    # --- applying ------------------------------------------------------------------------------------------------------
+
+    def _apply(self, event: Event) -> None:
+        if type(event) is Retried:
+            self.state = after(INSTANCE, self.state, Retried, subject="the instance")
+            kept, self._kept = self._kept, []
+            for each in kept:
+                if self._loop.fault is None:
+                    # A start that was kept has made its transition: the halt and the retry lie after it.
+                    if isinstance(each, InstanceStarted):
+                        self._begin(each)
+                    else:
+                        _APPLY[type(each)](self, each)
+                    self._go_on(event.at_us)
+            if not kept:
+                self._go_on(event.at_us)
+        else:
+            _APPLY[type(event)](self, event)
+            self._go_on(event.at_us)
+
+    def _go_on(self, at_us: int) -> None:
+        loop = self._loop
+        if at_us > loop.now_us:
+            loop.now_us = at_us
+        if loop.ready:
+            loop.enter()
+            try:
+                loop.run_dry()
+                if loop.failure is not None:
+                    self._unwind()
+                self._settle()
+            except HaltInstance as reason:
+                loop.halt(reason)
+            finally:
+                loop.leave()
+            if loop.interrupt is not None:
+                raise loop.interrupt
+        else:
+            self._settle()
+
+    def _keep(self, event: Event) -> None:
+        # A retry that halted again keeps what it would have applied.
+        if type(event) is not Retried:
+            self._kept.append(event)
+
+    def _start(self, event: InstanceStarted) -> None:
+        self.state = after(INSTANCE, self.state, InstanceStarted, subject="the instance")
+        self._begin(event)
+
+    def _begin(self, event: InstanceStarted) -> None:
+        self._loop.ready.append(_Beginning(self._loop, event.input))
+
+    def _entry(self, event: CallEvent) -> Entry:
+        if self.state is not InstanceState.RUNNING:
+            raise IllegalTransition(
+                f"{type(event).__name__} cannot happen to a call of an instance that is {self.state.value}.",
+                subject=f"call {event.call}",
+            )
+        entry = self._loop.open.get(event.call)
+        if entry is None:
+            raise IllegalTransition(
+                f"{type(event).__name__} cannot happen to call {event.call}, which is not open.",
+                subject=f"call {event.call}",
+            )
+        return entry
+
+    def _call_started(self, event: CallStarted) -> None:
+        entry = self._entry(event)
+        entry.state = entry.next_state(CallStarted)
+        entry.be_started(event.performer)
+
+    def _call_completed(self, event: CallCompleted) -> None:
+        entry = self._entry(event)
+        entry.end(entry.next_state(CallCompleted))
+        entry.be_completed(event.value, event.performer)
+
+    def _call_failed(self, event: CallFailed) -> None:
+        entry = self._entry(event)
+        entry.end(entry.next_state(CallFailed))
+        entry.be_failed(event.failure, event.performer)
+
+    def _call_withdrawn(self, event: CallWithdrawn) -> None:
+        entry = self._entry(event)
+        if isinstance(entry, Timer):
+            raise IllegalTransition("Only the program withdraws a timer of asyncio's.", subject=f"call {event.call}")
+        entry.end(entry.next_state(CallWithdrawn))
+        entry.be_withdrawn(event.reason)
+
+    def _timer_fired(self, event: TimerFired) -> None:
+        entry = self._entry(event)
+        entry.end(entry.next_state(TimerFired))
+        entry.be_completed(b"", None)
+
+    def _change_state(self, event: InstanceHalted | InstanceCancelled) -> None:
+        self.state = after(INSTANCE, self.state, type(event), subject="the instance")
+
+    # --- ending --------------------------------------------------------------------------------------------------------
+
+    def _unwind(self) -> None:
+        """When root has failed: cancels what is still open, newest first.
+
+        What the unwinding of another branch has cancelled already is left alone, and a branch whose creator is still to be
+        cancelled waits for it: the abort of a parent's scope would otherwise kill the clean-up of its children.
+        """
+        loop = self._loop
+        if self._has_unwound:
+            return
+        self._has_unwound = True
+        # Branches that the clean-up makes from here on are real work.
+        waiting = dict(loop.branches)
+        while loop.fault is None:
+            waiting = {number: each for number, each in waiting.items() if not each.done() and not each.cancelling()}
+            found = next((each for each in reversed(waiting.values()) if each.parent not in waiting), None)
+            if found is None:
+                return
+            del waiting[found.number]
+            found.cancel()
+            loop.run_dry()
+
+    def _settle(self) -> None:
+        """Ends the instance when root and branches have ended; says so when it can never happen."""
+        loop = self._loop
+        if loop.fault is not None or self.state is not InstanceState.RUNNING:
+            return
+        if not loop.branches:
+            self._end()
+        elif loop.root is not None and loop.root.done() and loop.result is not None and not self._result_is_recorded:
+            loop.history.ask(RecordResult(loop.result))
+            self._result_is_recorded = True
+        if loop.branches and not loop.open:
+            loop.fault = Fault(
+                "stuck",
+                "Nothing that this instance waits for can ever happen: every branch waits for another, and no call is open.",
+                None,
+                None,
+            )
+
+    def _end(self) -> None:
+        loop = self._loop
+        failure = loop.failure
+        if failure is None:
+            unseen = next((each for each in sorted(loop.failed, key=_number) if each.was_never_asked()), None)
+            error = None if unseen is None else unseen.exception()
+            if error is not None:
+                failure = loop.failure_of(error)
+                if failure is None:
+                    loop.halt_for_bug(error, unseen)
+                    return
+        if failure is not None:
+            loop.history.ask(FailInstance(failure))
+            self.state = after(INSTANCE, self.state, InstanceFailed, subject="the instance")
+        else:
+            assert loop.result is not None
+            loop.history.ask(CompleteInstance(loop.result))
+            self.state = after(INSTANCE, self.state, InstanceCompleted, subject="the instance")
+
+    # --- stopping ------------------------------------------------------------------------------------------------------
+
+    def _call_waited_for(self, branch: Branch) -> int | None:
+        waits_for = branch.waits_for
+        if isinstance(waits_for, Entry):
+            return waits_for.number
+        if waits_for is None:
+            return None
+        return next(
+            (each.number for each in self._loop.open.values() if isinstance(each, Timer) and each.wakes(waits_for)),
+            None,
+        )
+
+    def _halt_of(self, fault: Fault) -> Halt:
+        stack = self.branches()
+        error = fault.exception
+        if error is not None:
+            path, created_at = ("", ()) if fault.branch is None else (fault.branch.path, fault.branch.created_at)
+            stack = (BranchStack(path, stack_of_error(error.__traceback__, created_at), None), *stack)
+        asked = getattr(error, ASKED_MEANWHILE, None)
+        return Halt(fault.code, fault.message, error, stack, asked)
+
+    def _halted(self, fault: Fault) -> Outcome:
+        self._is_spent = True
+        halt = self._halt_of(fault)
+        self.state = after(INSTANCE, self.state, InstanceHalted, subject="the instance")
+        self._loop.history.take_commands()
+        return Outcome((), halt)
+
+    def _diverged(self, fault: Fault) -> Divergence:
+        self._is_spent = True
+        record = self._loop.history
+        found = record.divergence or record.diverge(fault.message, call=self.next_call, recorded=None)
+        found.halt = replace(self._halt_of(fault), exception=fault.exception if record.divergence is None else found)
+        return found
+
+
+def _number(branch: Branch) -> int:
+    return branch.number
+
+
+_APPLY: dict[type[Event], Callable[[Instance, Any], None]] = {
+    InstanceStarted: Instance._start,
+    CallStarted: Instance._call_started,
+    CallCompleted: Instance._call_completed,
+    CallFailed: Instance._call_failed,
+    CallWithdrawn: Instance._call_withdrawn,
+    TimerFired: Instance._timer_fired,
+    InstanceHalted: Instance._change_state,
+    InstanceCancelled: Instance._change_state,
+}

@@ -1,0 +1,372 @@
+"""The event loop of one instance: a queue, a clock that history moves, and nothing that waits.
+
+`asyncio` asks of a loop only `call_soon`, `call_at`, `create_future` and `create_task`; these are here. Timers are calls: they are
+asked for, recorded, and fired by an event. Whatever would reach outside is refused by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio import tasks
+from asyncio.events import _get_running_loop, _set_running_loop
+from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
+from types import CodeType, FrameType
+from typing import Any, Never
+
+from .branch import EAGER_DEPTH, WAKING, Branch, BranchLoop, Waitable, enter_task, leave_task
+from .commands import HaltInstance, RefusedInProcess, WithdrawCall
+from .events import CallKind, CallWithdrawn, Failure
+from .history import Program
+from .site import Site, end_of_path, is_sleep
+from .transitions import CallState, Table, after, table_of
+
+TIMER_OPERATION = "timer"
+
+
+class Numbered(asyncio.Future[Any]):
+    """A future that hashes by its number: sets of futures iterate alike in every run."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self, loop: Loop) -> None:
+        super().__init__(loop=loop)
+        self._number = loop.next_serial()
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class Turn:
+    """A callback that stands in the queue; the handle that `call_soon` gives."""
+
+    __slots__ = ("_args", "_callback", "_context", "_is_cancelled", "_loop")
+
+    def __init__(
+        self, loop: Loop, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
+    ) -> None:
+        self._loop = loop
+        self._callback: Callable[..., object] | None = callback
+        self._args = args
+        self._context = copy_context() if context is None else context
+        self._is_cancelled = False
+
+    def turn(self) -> None:
+        callback = self._callback
+        if callback is None:
+            return
+        self._callback = None
+        try:
+            self._context.run(callback, *self._args)
+        except HaltInstance as reason:
+            self._loop.halt(reason)
+        except (KeyboardInterrupt, SystemExit) as interrupt:
+            self._loop.stop_for(interrupt)
+        except BaseException as error:  # a callback has no awaiter: whatever it raises is a bug
+            self._loop.halt_for_bug(error, None)
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+        self._callback = None
+        self._args = ()
+
+    def cancelled(self) -> bool:
+        return self._is_cancelled
+
+    def sets(self, future: object) -> bool:
+        """Whether this is the callback by which `asyncio.sleep` wakes whoever waits for `future`."""
+        return is_sleep(self._callback) and self._args[0] is future
+
+
+class Entry(Waitable):
+    """A call while it is open: its number, what it asks for, and where it stands."""
+
+    __slots__ = ("due_us", "kind", "operation", "owner", "state", "table")
+    home: Loop
+
+    def __init__(self, home: Loop, kind: CallKind, operation: str, *, is_owned: bool) -> None:
+        super().__init__(home, 0, is_owned)
+        self.kind = kind
+        self.operation = operation
+        self.table: Table[CallState] = table_of(kind)
+        self.state = CallState.REQUESTED
+        self.due_us: int | None = None
+        self.owner: Branch | None = None
+
+    def ask(self, payload: bytes, due_us: int | None) -> None:
+        """Gets its number from the history, and stands open under it."""
+        home = self.home
+        if home.dead:
+            self.state = CallState.WITHDRAWN
+            return
+        branch = home.current
+        created_at: Site = () if branch is None else branch.created_at
+        error = sys.exception()
+        self.number, self.due_us = home.history.request(
+            self.kind, self.operation, payload, due_us=due_us, created_at=created_at
+        )
+        home.open[self.number] = self
+        if error is not None:
+            _note_call_on_the_way(error, self.number)
+
+    def next_state(self, event: type) -> CallState:
+        """Where `event` would lead; raises and changes nothing if the table has no such step."""
+        return after(self.table, self.state, event, subject=f"call {self.number}")
+
+    def belong_to(self, branch: Branch) -> None:
+        """Ends with that branch, if it is still open then."""
+        self.owner = branch
+        if branch.handles is None:
+            branch.handles = {}
+        branch.handles[self.number] = self
+
+    def end(self, state: CallState) -> None:
+        self.state = state
+        del self.home.open[self.number]
+        if self.owner is not None and self.owner.handles is not None:
+            self.owner.handles.pop(self.number, None)
+            self.owner = None
+
+    def end_by_program(self, reason: str) -> None:
+        if self.home.dead or self.number not in self.home.open:
+            return
+        state = self.next_state(CallWithdrawn)
+        self.home.history.ask(WithdrawCall(self.number, reason))
+        self.end(state)
+        self.be_withdrawn(reason)
+
+    def be_started(self, performer: str | None) -> None:
+        raise NotImplementedError
+
+    def be_completed(self, value: bytes, performer: str | None) -> None:
+        raise NotImplementedError
+
+    def be_failed(self, failure: Failure, performer: str | None) -> None:
+        raise NotImplementedError
+
+    def be_withdrawn(self, reason: str) -> None:
+        raise NotImplementedError
+
+
+class Timer(Entry):
+    """A timer of asyncio's (`sleep`, `timeout`): the handle that `call_at` gives."""
+
+    __slots__ = ("_turn",)
+
+    def __init__(self, home: Loop, due_us: int, turn: Turn) -> None:
+        super().__init__(home, CallKind.TIMER, TIMER_OPERATION, is_owned=False)
+        self._turn = turn
+        self.ask(b"", due_us)
+
+    def be_completed(self, value: bytes, performer: str | None) -> None:
+        self.home.ready.append(self._turn)
+
+    def be_withdrawn(self, reason: str) -> None:
+        self._turn.cancel()
+
+    def cancel(self) -> None:
+        self._turn.cancel()
+        self.end_by_program("")
+
+    def cancelled(self) -> bool:
+        return self._turn.cancelled()
+
+    def when(self) -> float:
+        return (self.due_us or 0) / 1_000_000
+
+    def wakes(self, future: object) -> bool:
+        """Whether this is the timer of a branch that sleeps on `future`."""
+        return self._turn.sets(future)
+
+
+class Loop(BranchLoop):
+    """asyncio's view of an instance. `entered` and `left` make it the running loop of this thread, inside another one or not."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.instance: object = None
+        self.now_us = 0
+        self.open: dict[int, Entry] = {}
+        self._outer: asyncio.AbstractEventLoop | None = None
+        self._outer_task: Any = None
+        self._outer_hooks: Any = None
+
+    def enter(self) -> None:
+        """Makes this the running loop. The task of a loop outside is left and entered again: it must not be current meanwhile."""
+        outer = _get_running_loop()
+        self._outer = outer
+        if outer is not None:
+            self._outer_task = asyncio.current_task(outer)
+            if self._outer_task is not None:
+                leave_task(outer, self._outer_task)
+        _set_running_loop(self)
+        # An abandoned asynchronous generator would be finished whenever the collector likes: it is dropped, not run.
+        self._outer_hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(_no_hook, _no_hook)
+
+    def leave(self) -> None:
+        sys.set_asyncgen_hooks(*self._outer_hooks)
+        _set_running_loop(self._outer)
+        if self._outer is not None and self._outer_task is not None:
+            enter_task(self._outer, self._outer_task)
+        self._outer = self._outer_task = self._outer_hooks = None
+
+    def run_dry(self) -> None:
+        """Runs what is ready until nothing is, or until a fault stops it."""
+        ready = self.ready
+        while ready and self.fault is None:
+            ready.popleft().turn()
+
+    # --- what asyncio asks of a loop -----------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        return self.now_us / 1_000_000
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Any:  # type: ignore[override]
+        if context is WAKING:
+            callback.wake(args[0])
+            return None
+        turn = Turn(self, callback, args, context)
+        if not self.dead:
+            self.ready.append(turn)
+        return turn
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> Any:
+        if delay <= 0:
+            return self.call_soon(callback, *args, context=context)
+        return self._call_at_us(self.now_us + round(delay * 1_000_000), Turn(self, callback, args, context))
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> Any:
+        due_us = round(when * 1_000_000)
+        if due_us <= self.now_us:
+            return self.call_soon(callback, *args, context=context)
+        return self._call_at_us(due_us, Turn(self, callback, args, context))
+
+    def _call_at_us(self, due_us: int, turn: Turn) -> Timer:
+        _refuse_originals(sys._getframe(2))
+        return Timer(self, due_us, turn)
+
+    def create_future(self) -> Numbered:
+        return Numbered(self)
+
+    def create_task(self, coro: Any, *, name: object = None, context: Context | None = None, **_later: object) -> Any:
+        if self.dead:
+            coro.close()  # never started: closing it runs none of its code
+            return Numbered(self)
+        _refuse_originals(sys._getframe(1))
+        branch = Branch(self, coro, self.current or self.root, context=context, name=name)
+        if self.depth >= EAGER_DEPTH or (context is not None and _is_entered(context)):
+            self.ready.append(branch)
+        else:
+            branch.start()
+        return branch
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return _get_running_loop() is self
+
+    def is_closed(self) -> bool:
+        return self.dead
+
+    def get_task_factory(self) -> None:
+        return None
+
+    def get_exception_handler(self) -> None:
+        return None
+
+    def call_exception_handler(self, context: Mapping[str, Any]) -> None:
+        """Ignores it: "exception was never retrieved" comes when the collector likes. What nobody awaited decides at the end."""
+
+    def default_exception_handler(self, context: Mapping[str, Any]) -> None:
+        """Ignores it, like the above."""
+
+
+def _no_hook(generator: object) -> None:
+    """Neither remembers nor finishes an asynchronous generator."""
+
+
+def _is_entered(context: Context) -> bool:
+    try:
+        context.run(_no_hook, None)
+    except RuntimeError:
+        return True
+    return False
+
+
+def _note_call_on_the_way(error: BaseException, call: int) -> None:
+    """Marks an error in flight with the first call asked for meanwhile, so that a halt can name the point to rewind to."""
+    noted = getattr(error, "__dict__", None)
+    if noted is not None:
+        noted.setdefault(ASKED_MEANWHILE, call)
+
+
+ASKED_MEANWHILE = "_procession_asked_meanwhile"
+
+
+def _original(function: Any) -> CodeType:
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    code: CodeType = function.__code__
+    return code
+
+
+def _found_originals() -> dict[int, str]:
+    """The code of asyncio's helpers whose order is left to chance or to the Python version, and what to say about each."""
+    found: dict[int, str] = {}
+    as_completed = _original(tasks.as_completed)
+    inner = [part for part in as_completed.co_consts if isinstance(part, CodeType)]
+    iterator: Any = getattr(tasks, "_AsCompletedIterator", None)
+    if iterator is not None:
+        inner.append(iterator.__init__.__code__)
+    for code in (as_completed, *inner):
+        found[id(code)] = "as_completed"
+    if sys.version_info < (3, 12):
+        found[id(_original(tasks.wait_for))] = "wait_for"
+    return found
+
+
+_ORIGINALS = _found_originals()
+_PASSAGES = frozenset(
+    id(getattr(tasks, name).__code__) for name in ("ensure_future", "_ensure_future") if hasattr(tasks, name)
+)
+
+
+def _refuse_originals(frame: FrameType | None) -> None:
+    while frame is not None and id(frame.f_code) in _PASSAGES:
+        frame = frame.f_back
+    if frame is not None and id(frame.f_code) in _ORIGINALS:
+        name = _ORIGINALS[id(frame.f_code)]
+        raise RefusedInProcess(
+            message=f"This is the original asyncio.{name}, whose order is left to chance. Write `import asyncio` and "
+            f"`asyncio.{name}(…)` instead of `from asyncio import {name}`."
+        )
+
+
+def _refusal(name: str) -> Callable[..., Never]:
+    def refuse(self: Loop, *args: object, **options: object) -> Never:
+        reason = RefusedInProcess(
+            message=f"Process code used {name}() of its event loop: it reaches outside the instance. Do it in a service."
+        )
+        self.halt(reason)  # it may have come from another thread, where no loop of ours runs
+        raise reason
+
+    refuse.__name__ = name
+    refuse.__qualname__ = f"Loop.{name}"
+    return refuse
+
+
+def _refuse_the_rest() -> None:
+    for name in dir(asyncio.AbstractEventLoop):
+        if not name.startswith("_") and getattr(Loop, name) is getattr(asyncio.AbstractEventLoop, name):
+            setattr(Loop, name, _refusal(name))
+
+
+_refuse_the_rest()
+end_of_path(Turn.turn.__code__)

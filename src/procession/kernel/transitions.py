@@ -1,0 +1,134 @@
+"""The life cycles of an instance and of a call, as tables: state -> event -> next state.
+
+All that changes a state goes through `after`. The tables are data: the documentation draws its pictures from them. What is
+not in a table is illegal: it raises and changes nothing. `suspended` and `cancelling` join with what brings them about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TypeVar
+
+from procession.errors import InternalError
+
+from .events import (
+    CallCompleted,
+    CallFailed,
+    CallKind,
+    CallStarted,
+    CallWithdrawn,
+    InstanceCancelled,
+    InstanceCompleted,
+    InstanceFailed,
+    InstanceHalted,
+    InstanceStarted,
+    Retried,
+    TimerFired,
+)
+
+
+class InstanceState(StrEnum):
+    """Where an instance stands. `new` is only in memory: before its first event."""
+
+    NEW = "new"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    HALTED = "halted"
+
+
+class CallState(StrEnum):
+    """Where a call stands, as far as the program can observe it."""
+
+    REQUESTED = "requested"
+    STARTED = "started"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"
+
+
+State = TypeVar("State", InstanceState, CallState)
+Table = Mapping[State, Mapping[type, State]]
+
+
+class IllegalTransition(InternalError):
+    """An event was applied to something that is not in a state for it. Nothing was changed."""
+
+    code = "illegal-transition"
+
+
+def _frozen(table: dict[State, dict[type, State]]) -> Table[State]:
+    return MappingProxyType({state: MappingProxyType(moves) for state, moves in table.items()})
+
+
+_END_CALL: dict[type, CallState] = {
+    CallCompleted: CallState.COMPLETED,
+    CallFailed: CallState.FAILED,
+    CallWithdrawn: CallState.WITHDRAWN,
+}
+
+INSTANCE: Table[InstanceState] = _frozen(
+    {
+        InstanceState.NEW: {
+            InstanceStarted: InstanceState.RUNNING,
+            InstanceHalted: InstanceState.HALTED,
+        },
+        InstanceState.RUNNING: {
+            InstanceCompleted: InstanceState.COMPLETED,
+            InstanceFailed: InstanceState.FAILED,
+            InstanceHalted: InstanceState.HALTED,
+            InstanceCancelled: InstanceState.CANCELLED,
+        },
+        InstanceState.HALTED: {
+            Retried: InstanceState.RUNNING,
+            # A halted instance that cannot even be replayed on this source is halted once more.
+            InstanceHalted: InstanceState.HALTED,
+            InstanceCancelled: InstanceState.CANCELLED,
+        },
+        InstanceState.COMPLETED: {},
+        InstanceState.FAILED: {},
+        InstanceState.CANCELLED: {},
+    }
+)
+
+CALL: Table[CallState] = _frozen(
+    {
+        # Work can end without a start: a service's start is nobody's business, and a person may fail or withdraw what lies open.
+        CallState.REQUESTED: {CallStarted: CallState.STARTED, **_END_CALL},
+        # Started again after a put-back.
+        CallState.STARTED: {CallStarted: CallState.STARTED, **_END_CALL},
+        CallState.COMPLETED: {},
+        CallState.FAILED: {},
+        CallState.WITHDRAWN: {},
+    }
+)
+
+TIMER: Table[CallState] = _frozen(
+    {
+        CallState.REQUESTED: {TimerFired: CallState.COMPLETED, CallWithdrawn: CallState.WITHDRAWN},
+        CallState.STARTED: {},
+        CallState.COMPLETED: {},
+        CallState.FAILED: {},
+        CallState.WITHDRAWN: {},
+    }
+)
+
+
+def table_of(kind: CallKind) -> Table[CallState]:
+    """The life cycle of a call of this kind."""
+    return TIMER if kind is CallKind.TIMER else CALL
+
+
+def after(table: Table[State], state: State, event: type, *, subject: str) -> State:
+    """The state that `event` leads to; raises `IllegalTransition` where the table has none."""
+    found = table[state].get(event)
+    if found is None:
+        raise IllegalTransition(
+            f"{event.__name__} cannot happen to {subject}, which is {state.value}.",
+            subject=subject,
+            remedy="The host must check the state before it applies an event: please report this.",
+        )
+    return found
