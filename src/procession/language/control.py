@@ -13,7 +13,7 @@ from uuid import UUID
 from procession import kernel
 from procession.calendars.durations import Duration, DurationUnclear
 from procession.errors import AuthorError, InvalidValue, OutsideProcess
-from procession.kernel import CallKind, Failure
+from procession.kernel import TIMER_OPERATION, CallKind, Failure
 from procession.language.codec import ValueCodec
 from procession.language.functions import Written
 from procession.language.names import normal_name
@@ -67,7 +67,7 @@ async def until(moment: datetime) -> Elapsed:
 async def _timer(due_us: int) -> Elapsed:
     elapsed = Elapsed(_moment(due_us))
     return await kernel.perform(
-        CallKind.TIMER, "timer", b"", decode=lambda _: elapsed, rebuild=_no_failure, due_us=due_us
+        CallKind.TIMER, TIMER_OPERATION, b"", decode=lambda _: elapsed, rebuild=_no_failure, due_us=due_us
     )
 
 

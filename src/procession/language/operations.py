@@ -138,12 +138,13 @@ class Operation(Generic[P, R]):
         _ = self.result
         self.errors.check()
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R]:
         """Asks for the operation when first awaited, and gives its result.
 
         Raises the errors that it declares, `OperationFailed`, `Withdrawn`; `InvalidValue` if an argument does not fit
         its type; `OutsideProcess` where no instance runs.
         """
+        # Not Coroutine[Any, Any, R]: the type of `asyncio.gather` over different operations would become Any for mypy.
         return self._perform(args, kwargs)
 
     async def _perform(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:

@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 from procession import kernel
 from procession.errors import InvalidValue, NotDeclarable, OutsideProcess
@@ -98,14 +98,15 @@ class Process(Generic[P, R]):
             operation = operations.get(made.operation)
             return operation is not None and _equal_by_value(operation.inputs, recorded.input, made.input)
 
-        return Program(main=self._run, encode_result=self.result.encode, failure_of=failing, same_input=same_input)
+        encode_result = cast(Callable[[object], bytes], self.result.encode)  # it checks what it is given
+        return Program(main=self._run, encode_result=encode_result, failure_of=failing, same_input=same_input)
 
     def _run(self, raw: bytes) -> Coroutine[Any, Any, object]:
         positional, by_name = self.inputs.call(self.inputs.decode(raw))
         running: Coroutine[Any, Any, object] = self.declared.body(*positional, **by_name)
         return running
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R]:
         """Awaiting a process is not starting one: raises `OutsideProcess`, or in a process that there are no children yet."""
         return self._await()
 

@@ -198,14 +198,17 @@ class _Rewriting:
         return self._fields({**node, "config": _config(node)})
 
     def _fields(self, node: Node) -> Node:
-        if node.get("collect_init_only"):
+        if node["type"] == "dataclass-args" and any(field.get("init_only") for field in node["fields"]):
             raise self._refusal(
                 f"has a dataclass `{node['dataclass_name']}` with an InitVar, which is lost after its making",
                 "Make it a field, or compute the value before the hand-off.",
             )
         changed = {**node, "computed_fields": []}
         if node.get("extra_behavior") != "allow":
-            changed["extra_behavior"] = "ignore" if self._direction is Direction.READ else "forbid"
+            # An instance may hold more than its fields (what it computed): that does not cross. A dictionary may not.
+            from_outside = self._direction is Direction.PARSE
+            from_dictionary = self._direction is Direction.WRITE and node["type"] == "typed-dict"
+            changed["extra_behavior"] = "forbid" if from_outside or from_dictionary else "ignore"
         fields = node["fields"]
         changed["fields"] = (
             [self._field(each, each["name"]) for each in fields]
