@@ -1,0 +1,21 @@
+"""Compact JSON for headers: they are hashed as bytes, so they are written the same way each time."""
+
+from __future__ import annotations
+
+import json
+from json.encoder import encode_basestring_ascii as quoted
+
+__all__ = ["compact", "optional", "optional_text", "quoted"]
+
+
+def compact(value: object) -> bytes:
+    """JSON without blanks, keys sorted, ASCII only."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+
+
+def optional(number: int | None) -> str:
+    return "null" if number is None else str(number)
+
+
+def optional_text(value: str | None) -> str:
+    return "null" if value is None else quoted(value)

@@ -1,0 +1,36 @@
+"""What the store knows about itself: a few values by name."""
+
+from __future__ import annotations
+
+import json
+
+from procession.store import schema
+from procession.store.connections import Connection
+from procession.store.header import compact
+from procession.store.statements import insert_or_replace, select_where
+
+STORE_ID = "store-id"
+CREATED_US = "created-us"
+REQUEST_CHAIN = "request-chain"
+
+_FIND = select_where(schema.store_meta, "key")
+_PUT = insert_or_replace(schema.store_meta)
+
+
+def find_meta(connection: Connection, key: str) -> str | None:
+    values = _FIND.run(connection, key).fetchone()
+    return None if values is None else str(values[1])
+
+
+def put_meta(connection: Connection, key: str, value: str) -> None:
+    _PUT.run(connection, key, value)
+
+
+def encode_request_head(number: int, head: bytes) -> str:
+    """Where the chain of requests ends: kept apart, so that the last row cannot go missing unseen."""
+    return compact({"hash": head.hex(), "number": number}).decode()
+
+
+def decode_request_head(value: str) -> tuple[int, bytes]:
+    content = json.loads(value)
+    return int(content["number"]), bytes.fromhex(content["hash"])

@@ -1,0 +1,143 @@
+"""Requests: every accepted request of a person or an outside program, chained through the whole store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+
+from procession.store import schema
+from procession.store.chain import digest_of, genesis, link, new_salt
+from procession.store.connections import Connection
+from procession.store.counters import Counters
+from procession.store.header import optional, optional_text, quoted
+from procession.store.statements import columns_of, insert_into, select_where
+
+REQUEST_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """An accepted request, as the table has it."""
+
+    number: int
+    instance: int | None
+    kind: str
+    actor: str
+    reason: str | None
+    at_us: int
+    client_id: str | None
+    input_digest: bytes | None
+    outcome: str
+    format: int
+    salt: bytes | None
+    digest: bytes | None
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewRequest:
+    """What the engine says of a request it accepted; `outcome` is JSON text, given again when the request is repeated."""
+
+    number: int
+    instance: int | None
+    kind: str
+    actor: str
+    reason: str | None
+    at_us: int
+    client_id: str | None
+    input_digest: bytes | None
+    outcome: str
+
+
+_INSERT = insert_into(schema.request)
+_BY_NUMBER = select_where(schema.request, "number")
+_BY_CLIENT_ID = select_where(schema.request, "client_id")
+_LAYOUT = attrgetter(*columns_of(RequestRow))
+
+assert columns_of(RequestRow) == tuple(column.name for column in schema.request.columns)
+
+
+def request_genesis(store_id: bytes) -> bytes:
+    """What stands before a store's first request in the chain."""
+    return genesis(b"store", store_id)
+
+
+def request_header(request: NewRequest | RequestRow) -> bytes:
+    """What is hashed of a request besides its reason; made again from the row when it is verified.
+
+    The client's identifier is left out: it is removed from the row some time after the instance's end.
+    """
+    digest = "null" if request.input_digest is None else f'"{request.input_digest.hex()}"'
+    return (
+        f'{{"actor":{quoted(request.actor)},"at":{request.at_us},"input":{digest},"instance":{optional(request.instance)},'
+        f'"kind":{quoted(request.kind)},"number":{request.number},"outcome":{optional_text(request.outcome)}}}'
+    ).encode()
+
+
+def find_request(connection: Connection, number: int) -> RequestRow | None:
+    values = _BY_NUMBER.run(connection, number).fetchone()
+    return None if values is None else RequestRow(*values)
+
+
+class Requests:
+    """The requests of one batch."""
+
+    def __init__(self, connection: Connection, counters: Counters) -> None:
+        self._connection = connection
+        self._counters = counters
+        self._rows: list[RequestRow] = []
+        self.last_number = 0  # of the last request appended here
+
+    def new_number(self) -> int:
+        """The number of the next request; a number whose request is refused in the end is simply left out."""
+        self._counters.request += 1
+        return self._counters.request
+
+    def append(self, new: NewRequest) -> RequestRow:
+        """Adds an accepted request; they come in order of their numbers."""
+        salt = digest = None
+        if new.reason is not None:
+            salt = new_salt()
+            digest = digest_of(salt, new.reason.encode())
+        head = link(self._counters.request_head, request_header(new), digest)
+        row = RequestRow(
+            new.number,
+            new.instance,
+            str(new.kind),
+            new.actor,
+            new.reason,
+            new.at_us,
+            new.client_id,
+            new.input_digest,
+            new.outcome,
+            REQUEST_FORMAT,
+            salt,
+            digest,
+            head,
+        )
+        self._counters.request_head = head
+        self._counters.request = max(self._counters.request, new.number)
+        self.last_number = new.number
+        self._rows.append(row)
+        return row
+
+    def find(self, number: int) -> RequestRow | None:
+        for row in self._rows:
+            if row.number == number:
+                return row
+        return find_request(self._connection, number)
+
+    def find_by_client_id(self, client_id: str) -> RequestRow | None:
+        """The request that a client gave this identifier, so that repeating it gives the same outcome."""
+        for row in self._rows:
+            if row.client_id == client_id:
+                return row
+        values = _BY_CLIENT_ID.run(self._connection, client_id).fetchone()
+        return None if values is None else RequestRow(*values)
+
+    def write(self) -> int:
+        written = len(self._rows)
+        if written:
+            _INSERT.run_many(self._connection, [_LAYOUT(row) for row in self._rows])
+            self._rows.clear()
+        return written

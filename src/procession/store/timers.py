@@ -1,0 +1,86 @@
+"""Timers that have neither fired nor been withdrawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from sqlalchemy import bindparam, func, select
+
+from procession.store import schema
+from procession.store.connections import Connection
+from procession.store.identity import Identity, RowMap, RowStatements
+from procession.store.statements import Prepared, columns_of, select_where
+
+
+@dataclass(frozen=True, slots=True)
+class TimerRow:
+    """A moment an instance waits for."""
+
+    instance: int
+    call: int
+    due_us: int
+
+
+TIMERS = RowMap(schema.timer, TimerRow, key=("instance", "call"))
+
+
+@cache
+def _statements() -> RowStatements:
+    return TIMERS.statements()
+
+
+_timers = schema.timer.c
+_OF_INSTANCE = select_where(schema.timer, "instance")
+_DUE = Prepared(
+    select(schema.timer)
+    .where(_timers.due_us <= bindparam("by_us"))
+    .order_by(_timers.due_us, _timers.instance, _timers.call)
+    .limit(bindparam("limit")),
+    "by_us",
+    "limit",
+)
+_NEXT = Prepared(select(func.min(_timers.due_us)))
+
+assert columns_of(TimerRow) == tuple(column.name for column in schema.timer.columns)
+
+
+def next_timer_due_us(connection: Connection) -> int | None:
+    """When the next timer is due, as last committed."""
+    value = _NEXT.run(connection).fetchone()[0]
+    return None if value is None else int(value)
+
+
+class Timers:
+    """The timers of one batch."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._rows: Identity[tuple[int, int], TimerRow] = Identity(connection, TimerRow, _statements())
+
+    def find(self, instance: int, call: int) -> TimerRow | None:
+        return self._rows.find((instance, call))
+
+    def of_instance(self, instance: int) -> list[TimerRow]:
+        """The open timers of an instance, in the order in which they are to be applied: by due time, then call."""
+        found = _OF_INSTANCE.run(self._connection, instance)
+        rows = self._rows.overlay(((values[:2], values) for values in found), lambda row: row.instance == instance)
+        return sorted(rows, key=lambda row: (row.due_us, row.call))
+
+    def due(self, by_us: int, *, limit: int) -> list[TimerRow]:
+        """Timers of any instance that are due by then, the longest due first."""
+        found = _DUE.run(self._connection, by_us, limit + self._rows.unwritten_count)
+        rows = self._rows.overlay(((values[:2], values) for values in found), lambda row: row.due_us <= by_us)
+        return sorted(rows, key=lambda row: (row.due_us, row.instance, row.call))[:limit]
+
+    def add(self, instance: int, call: int, due_us: int) -> TimerRow:
+        row = TimerRow(instance, call, due_us)
+        self._rows.add((instance, call), row)
+        return row
+
+    def remove(self, instance: int, call: int) -> None:
+        """The timer fired or was withdrawn."""
+        self._rows.remove((instance, call))
+
+    def write(self) -> int:
+        return self._rows.write()

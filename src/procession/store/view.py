@@ -1,0 +1,169 @@
+"""What a reader sees in one snapshot: the questions of lists, pages and commands, one object per subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, func, select
+
+from procession.store import meta, schema
+from procession.store.connections import Connection
+from procession.store.event_log import LogQueries
+from procession.store.events import EventRow, find_event, read_history
+from procession.store.instance_queries import InstanceQueries
+from procession.store.releases import (
+    ReleaseRow,
+    SiteRow,
+    find_release,
+    find_release_by_digest,
+    find_site,
+    find_source,
+)
+from procession.store.requests import RequestRow, find_request
+from procession.store.service_calls import ServiceCallRow
+from procession.store.statements import Prepared, select_where
+from procession.store.timers import TimerRow, next_timer_due_us
+from procession.store.waiting import WaitingEventRow
+from procession.store.worklist import WorkItemRow
+from procession.store.worklist_queries import WorklistQueries
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What an instance waits for: its open items, service calls and timers, and what waits for it while it is halted."""
+
+    items: tuple[WorkItemRow, ...]
+    service_calls: tuple[ServiceCallRow, ...]
+    timers: tuple[TimerRow, ...]
+    waiting_events: tuple[WaitingEventRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is, for `doctor`."""
+
+    instances: dict[str, int]  # by state
+    items: dict[str, int]  # open ones by state
+    service_calls: dict[str, int]  # by state
+    timers: int
+    waiting_events: int
+    events: int
+    requests: int
+
+
+_items = schema.work_item.c
+_OPEN_ITEMS = Prepared(
+    select(schema.work_item)
+    .where(_items.instance == bindparam("instance"), _items.ended_us.is_(None))
+    .order_by(_items.id),
+    "instance",
+)
+_SERVICE_CALLS = select_where(schema.service_call, "instance")
+_TIMERS = select_where(schema.timer, "instance")
+_WAITING = select_where(schema.waiting_event, "instance")
+_ATTENTION = Prepared(
+    select(schema.service_call)
+    .where(schema.service_call.c.state == "attention", schema.service_call.c.id > bindparam("after"))
+    .order_by(schema.service_call.c.id)
+    .limit(bindparam("limit")),
+    "after",
+    "limit",
+)
+_BY_STATE = {
+    "instances": Prepared(select(schema.instance.c.state, func.count()).group_by(schema.instance.c.state)),
+    "items": Prepared(select(_items.state, func.count()).where(_items.ended_us.is_(None)).group_by(_items.state)),
+    "service_calls": Prepared(select(schema.service_call.c.state, func.count()).group_by(schema.service_call.c.state)),
+}
+_NUMBERS = {
+    name: Prepared(select(func.count()).select_from(table))
+    for name, table in (
+        ("timers", schema.timer),
+        ("waiting_events", schema.waiting_event),
+        ("events", schema.event),
+        ("requests", schema.request),
+    )
+}
+_SERVICE_DUE = Prepared(select(func.min(schema.service_call.c.due_us)).where(schema.service_call.c.state == "due"))
+
+
+class View:
+    """One snapshot of the store."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.instances = InstanceQueries(connection)
+        self.worklist = WorklistQueries(connection)
+        self.log = LogQueries(connection)
+
+    def history(self, instance: int, *, after: int = 0) -> list[EventRow]:
+        """The events of an instance, in order, after this sequence number."""
+        return list(read_history(self._connection, instance, after=after))
+
+    def event(self, position: int) -> EventRow | None:
+        return find_event(self._connection, position)
+
+    def request(self, number: int) -> RequestRow | None:
+        return find_request(self._connection, number)
+
+    def release(self, release: int) -> ReleaseRow | None:
+        return find_release(self._connection, release)
+
+    def release_by_digest(self, digest: bytes) -> ReleaseRow | None:
+        return find_release_by_digest(self._connection, digest)
+
+    def source(self, digest: bytes) -> str | None:
+        return find_source(self._connection, digest)
+
+    def site(self, site: int) -> SiteRow | None:
+        return find_site(self._connection, site)
+
+    def waits(self, instance: int) -> Waits:
+        """Everything that can wake this instance, and what waits for it."""
+        connection = self._connection
+        return Waits(
+            items=tuple(WorkItemRow(*values) for values in _OPEN_ITEMS.run(connection, instance)),
+            service_calls=tuple(
+                sorted(
+                    (ServiceCallRow(*values) for values in _SERVICE_CALLS.run(connection, instance)),
+                    key=lambda row: row.call,
+                )
+            ),
+            timers=tuple(
+                sorted(
+                    (TimerRow(*values) for values in _TIMERS.run(connection, instance)),
+                    key=lambda row: (row.due_us, row.call),
+                )
+            ),
+            waiting_events=tuple(
+                sorted(
+                    (WaitingEventRow(*values) for values in _WAITING.run(connection, instance)), key=lambda row: row.id
+                )
+            ),
+        )
+
+    def attention(self, *, after: int = 0, limit: int = 200) -> list[ServiceCallRow]:
+        """Service calls out of attempts, oldest first; halted instances are `instances.list` with state "halted"."""
+        return [ServiceCallRow(*values) for values in _ATTENTION.run(self._connection, after, limit)]
+
+    def next_timer_due_us(self) -> int | None:
+        return next_timer_due_us(self._connection)
+
+    def next_service_due_us(self) -> int | None:
+        value = _SERVICE_DUE.run(self._connection).fetchone()[0]
+        return None if value is None else int(value)
+
+    def counts(self) -> Counts:
+        """Counts every row: for `doctor`, not for a page."""
+        connection = self._connection
+        by_state = {
+            name: {str(state): int(number) for state, number in statement.run(connection)}
+            for name, statement in _BY_STATE.items()
+        }
+        numbers = {name: int(statement.run(connection).fetchone()[0]) for name, statement in _NUMBERS.items()}
+        return Counts(**by_state, **numbers)  # type: ignore[arg-type]
+
+    def store_id(self) -> bytes:
+        return bytes.fromhex(meta.find_meta(self._connection, meta.STORE_ID) or "")
+
+    def find_meta(self, key: str) -> str | None:
+        return meta.find_meta(self._connection, key)

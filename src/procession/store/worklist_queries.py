@@ -1,0 +1,132 @@
+"""Questions about work items: what is offered to roles, what a person holds, one item with its input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
+
+from sqlalchemy import bindparam, func, select
+
+from procession.store import schema
+from procession.store.connections import Connection
+from procession.store.statements import Prepared, select_where
+from procession.store.worklist import WorkItemEventRow, WorkItemRow
+
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ItemWithInput:
+    """An item as its page shows it: the row, the recorded input, and the instance it belongs to."""
+
+    item: WorkItemRow
+    input: bytes | None
+    instance_name: str
+    instance_title: str
+    business_key: str | None
+    process: str
+    release: int
+
+
+_items = schema.work_item.c
+_BY_ID = select_where(schema.work_item, "id")
+_BY_UUID = select_where(schema.work_item, "uuid")
+# The literal state lets SQLite use the partial index; a bound value would not.
+_OFFERED = Prepared(
+    select(schema.work_item)
+    .where(_items.role == bindparam("role"), _items.state == "offered", _items.id > bindparam("after"))
+    .order_by(_items.id)
+    .limit(bindparam("limit")),
+    "role",
+    "after",
+    "limit",
+)
+_HELD = Prepared(
+    select(schema.work_item)
+    .where(_items.holder == bindparam("holder"), _items.ended_us.is_(None), _items.id > bindparam("after"))
+    .order_by(_items.id)
+    .limit(bindparam("limit")),
+    "holder",
+    "after",
+    "limit",
+)
+_OF_INSTANCE = Prepared(
+    select(schema.work_item).where(_items.instance == bindparam("instance")).order_by(_items.id), "instance"
+)
+_WITH_INPUT = Prepared(
+    select(
+        schema.work_item,
+        schema.event.c.payload,
+        schema.instance.c.name,
+        schema.instance.c.title,
+        schema.instance.c.business_key,
+        schema.instance.c.process,
+        schema.instance.c.release,
+    )
+    .select_from(
+        schema.work_item.join(schema.event, schema.event.c.position == _items.requested_position).join(
+            schema.instance, schema.instance.c.id == _items.instance
+        )
+    )
+    .where(_items.id == bindparam("item")),
+    "item",
+)
+_EVENTS = Prepared(
+    select(schema.work_item_event)
+    .where(schema.work_item_event.c.item == bindparam("item"))
+    .order_by(schema.work_item_event.c.seq),
+    "item",
+)
+_OFFERED_COUNT = Prepared(
+    select(func.count())
+    .select_from(schema.work_item)
+    .where(_items.role == bindparam("role"), _items.state == "offered"),
+    "role",
+)
+_ITEM_COLUMNS = len(schema.work_item.columns)
+
+
+class WorklistQueries:
+    """Work items of one snapshot."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, item: int) -> WorkItemRow | None:
+        return self._one(_BY_ID, item)
+
+    def find_by_uuid(self, uuid: bytes) -> WorkItemRow | None:
+        return self._one(_BY_UUID, uuid)
+
+    def find_with_input(self, item: int) -> ItemWithInput | None:
+        values = _WITH_INPUT.run(self._connection, item).fetchone()
+        return None if values is None else ItemWithInput(WorkItemRow(*values[:_ITEM_COLUMNS]), *values[_ITEM_COLUMNS:])
+
+    def offered(self, roles: Iterable[str], *, after: int = 0, limit: int = PAGE) -> list[WorkItemRow]:
+        """Items offered to any of the roles, the longest waiting first; the last row's id is `after` of the next page."""
+        pages = (self._rows(_OFFERED, role, after, limit) for role in sorted(set(roles)))
+        return list(islice(merge(*pages, key=lambda row: row.id), limit))
+
+    def held(self, person: str, *, after: int = 0, limit: int = PAGE) -> list[WorkItemRow]:
+        """Items a person has claimed or started and not finished, oldest first."""
+        return list(self._rows(_HELD, person, after, limit))
+
+    def of_instance(self, instance: int) -> list[WorkItemRow]:
+        """All items of an instance, ended ones too, oldest first."""
+        return list(self._rows(_OF_INSTANCE, instance))
+
+    def events(self, item: int) -> list[WorkItemEventRow]:
+        """Everything that was done with an item, in order."""
+        return [WorkItemEventRow(*values) for values in _EVENTS.run(self._connection, item)]
+
+    def offered_count(self, roles: Iterable[str]) -> int:
+        return sum(int(_OFFERED_COUNT.run(self._connection, role).fetchone()[0]) for role in set(roles))
+
+    def _rows(self, statement: Prepared, *values: object) -> Iterable[WorkItemRow]:
+        return [WorkItemRow(*found) for found in statement.run(self._connection, *values)]
+
+    def _one(self, statement: Prepared, *values: object) -> WorkItemRow | None:
+        found = statement.run(self._connection, *values).fetchone()
+        return None if found is None else WorkItemRow(*found)
