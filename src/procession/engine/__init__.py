@@ -1,0 +1,1 @@
+"""The machine that runs instances: one writer, services outside the transaction, timers, fences."""

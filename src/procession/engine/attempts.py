@@ -1,0 +1,130 @@
+"""What comes of one attempt at a service: pure rules from an outcome to a decision."""
+
+import json
+import random
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from procession.engine.contract import Decision, Request, ServiceChange, View
+from procession.errors import PerformerError
+from procession.kernel import CallCompleted, CallFailed, Failure
+from procession.language.operations import Service
+from procession.store.service_calls import ServiceCallRow
+
+SERVICE_ACTOR = "service"
+
+
+class ServiceState(StrEnum):
+    """Where an open service call stands."""
+
+    DUE = "due"
+    RUNNING = "running"
+    ATTENTION = "attention"
+
+
+class LateResult(PerformerError):
+    """An attempt reports a result after its call ended, or after another attempt took over; it changes nothing."""
+
+    code = "late-result"
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The service returned; `value` is encoded."""
+
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The service raised an error that its operation declares: the process is told, typed."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """The attempt failed technically. `final` where another attempt makes no sense: a result of the wrong type, `never_retry`."""
+
+    type_name: str
+    message: str
+    final: bool = False
+
+
+AttemptOutcome = Succeeded | Declared | Broke
+
+
+def report(
+    row: ServiceCallRow, service: Service[..., object], outcome: AttemptOutcome, chance: random.Random
+) -> Request:
+    """The request by which an attempt tells the engine what came of it. Refused with `LateResult` where it is too late."""
+
+    def decide(view: View) -> Decision:
+        present = view.service_call(row.instance, row.call)
+        if present is None or present.fencing != row.fencing:
+            raise LateResult(
+                f"The result of attempt {row.attempts} at {row.operation} came too late.", subject=row.operation
+            )
+        match outcome:
+            case Succeeded(value):
+                return Decision(events=(CallCompleted(view.now_us, row.call, value, None),))
+            case Declared(failure):
+                return Decision(
+                    events=(CallFailed(view.now_us, row.call, replace(failure, attempts=present.attempts), None),)
+                )
+            case Broke():
+                return Decision(services=(ServiceChange(_after_break(present, service, outcome, view.now_us, chance)),))
+
+    return Request("service result", SERVICE_ACTOR, decide, instance=row.instance, recorded=False)
+
+
+def _after_break(
+    row: ServiceCallRow, service: Service[..., object], broke: Broke, now_us: int, chance: random.Random
+) -> ServiceCallRow:
+    error = _error_text(broke.type_name, broke.message, now_us, row.attempts)
+    if broke.final or row.round_attempts >= service.attempts:
+        return replace(row, state=ServiceState.ATTENTION, last_error=error)
+    return replace(
+        row, state=ServiceState.DUE, due_us=now_us + backoff_us(service, row.round_attempts, chance), last_error=error
+    )
+
+
+def backoff_us(service: Service[..., object], failed_attempts: int, chance: random.Random) -> int:
+    """How long to wait after that many failed attempts: half of the service's delay for sure, the other half by chance.
+
+    Source: Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 ("equal jitter").
+    """
+    whole_us = service.backoff.delay_us(failed_attempts)
+    return int(whole_us / 2 + chance.random() * whole_us / 2)
+
+
+def begin(row: ServiceCallRow, now_us: int) -> ServiceCallRow:
+    """The row of a call whose next attempt begins: counted before it runs, so that one that kills the worker counts too.
+
+    The fencing number tells this attempt from every other one: a result under another number is refused.
+    """
+    return replace(
+        row,
+        state=ServiceState.RUNNING,
+        due_us=now_us,
+        attempts=row.attempts + 1,
+        round_attempts=row.round_attempts + 1,
+        fencing=row.fencing + 1,
+    )
+
+
+def new_round(row: ServiceCallRow, now_us: int) -> ServiceCallRow:
+    """The row of a call that an operator gives another round of attempts: same key, attempts go on counting."""
+    return replace(row, state=ServiceState.DUE, round_attempts=0, due_us=now_us)
+
+
+def interrupted(row: ServiceCallRow, service: Service[..., object] | None, now_us: int) -> ServiceCallRow:
+    """The row of a call whose worker ended in the middle of an attempt; nobody knows whether the effect happened."""
+    error = _error_text("WorkerEnded", "the worker ended during the attempt", now_us, row.attempts)
+    if service is not None and row.round_attempts >= service.attempts:
+        return replace(row, state=ServiceState.ATTENTION, last_error=error)
+    return replace(row, state=ServiceState.DUE, due_us=now_us, last_error=error)
+
+
+def _error_text(type_name: str, message: str, now_us: int, attempt: int) -> str:
+    return json.dumps({"type": type_name, "message": message, "at_us": now_us, "attempt": attempt})

@@ -1,0 +1,120 @@
+"""The contract between use cases and any engine: a request in, a decision inside the transaction, an answer after the commit."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from procession.errors import OperatorError, PerformerError
+from procession.kernel import Event
+from procession.language.process import Process
+from procession.store.instances import InstanceRow
+from procession.store.service_calls import ServiceCallRow
+from procession.store.worklist import WorkItemRow
+from procession.work.worklist import ItemChange
+
+
+class InstanceIsHalted(PerformerError):
+    """The instance stands still because of a fault; the answer is kept as a draft where there is one."""
+
+    code = "instance-halted"
+
+
+class InstanceHasEnded(PerformerError):
+    """The instance has ended; nothing can be done to it any more."""
+
+    code = "instance-ended"
+
+
+class EngineStopped(OperatorError):
+    """The engine is shutting down, or gave up on its store; the request was not accepted and changed nothing."""
+
+    code = "engine-stopped"
+
+
+class View(Protocol):
+    """What a decision may read: the state as it is inside the writer's transaction, at the time of the request."""
+
+    now_us: int
+
+    def instance(self, instance: int) -> InstanceRow | None: ...
+    def open_instance(self, process: str, key: str) -> InstanceRow | None: ...
+    def item(self, item: int) -> WorkItemRow | None: ...
+    def item_of_call(self, instance: int, call: int) -> WorkItemRow | None: ...
+    def service_call(self, instance: int, call: int) -> ServiceCallRow | None: ...
+    def service_calls(self, instance: int) -> list[ServiceCallRow]: ...
+    def due_service_calls(self, *, limit: int) -> list[ServiceCallRow]: ...
+    def instances_with_due_timers(self, *, limit: int) -> list[int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewInstance:
+    """An instance that a decision starts; `input` is encoded."""
+
+    process: Process[..., object]
+    input: bytes
+    title: str
+    initiator: str
+    business_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceChange:
+    """What becomes of one service call that is still open: it runs, is due again, or needs attention."""
+
+    row: ServiceCallRow
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a request does. `events` go into the history of the request's instance and advance it.
+
+    `outcome` is recorded with the request; `about` names the instance the answer is about where it is not the request's;
+    `fires` names instances whose due timers are to be applied.
+    """
+
+    outcome: Mapping[str, object] = field(default_factory=dict)
+    about: int | None = None
+    start: NewInstance | None = None
+    events: tuple[Event, ...] = ()
+    items: tuple[ItemChange, ...] = ()
+    services: tuple[ServiceChange, ...] = ()
+    fires: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Request:
+    """Something a person, a program, a timer or a service result asks of the engine.
+
+    `decide` is pure: it reads the view and returns a decision, or raises a refusal, after which nothing has changed.
+    A request with `recorded` becomes a row (who, when, why, what came of it): those of persons and outside programs do.
+    """
+
+    kind: str
+    actor: str
+    decide: Callable[[View], Decision]
+    instance: int | None = None
+    reason: str | None = None
+    client_id: str | None = None
+    input_digest: bytes = b""
+    recorded: bool = True
+    passes_halt: bool = False
+    at_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What came of a request: `outcome` is what the decision said; `halted` says why the instance stands still after it."""
+
+    number: int | None
+    outcome: Mapping[str, object]
+    instance: InstanceRow | None
+    halted: str | None = None
+    repeated: bool = False
+
+
+class Engine(Protocol):
+    """What every host offers: embedded, on Temporal, or simulated."""
+
+    async def submit(self, request: Request) -> Accepted:
+        """Have a request decided and made durable. Raises the decision's refusal, or `EngineStopped`."""
+        ...

@@ -1,0 +1,127 @@
+"""Runs the attempts at services: outside the transaction, after the commit that asked for them, never again after their result."""
+
+import asyncio
+import contextvars
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from procession.engine.attempts import AttemptOutcome, Broke, Declared, LateResult, Succeeded, report
+from procession.engine.contract import Accepted, EngineStopped, Request
+from procession.engine.crash_points import CrashPoint, Reached
+from procession.engine.service_threads import ServiceThreads
+from procession.errors import InvalidValue, ProcessionError
+from procession.language.attempt import Attempt, attempt_runs
+from procession.language.operations import Service
+from procession.language.registry import Registry
+from procession.store.service_calls import ServiceCallRow
+
+log = logging.getLogger("procession.services")
+
+MOST_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptToRun:
+    """One attempt whose row is committed, with the encoded input of the call."""
+
+    row: ServiceCallRow
+    input: bytes
+
+
+class Dispatcher:
+    """Starts attempts, ends those whose call was withdrawn, and hands results back as requests."""
+
+    def __init__(
+        self, registry: Registry, submit: Callable[[Request], Coroutine[object, object, Accepted]], *, reached: Reached
+    ) -> None:
+        self._registry = registry
+        self._submit = submit
+        self._reached = reached
+        self._threads = ServiceThreads()
+        self._chance = random.Random()
+        self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
+
+    @property
+    def room(self) -> int:
+        """How many more attempts may run at once."""
+        return max(0, MOST_AT_ONCE - len(self._running))
+
+    @property
+    def running(self) -> int:
+        """How many attempts run."""
+        return len(self._running)
+
+    def start(self, attempt: AttemptToRun) -> None:
+        """Run an attempt whose row is committed."""
+        key = (attempt.row.instance, attempt.row.call)
+        task = asyncio.get_running_loop().create_task(self._run(attempt), name=attempt.row.operation)
+        self._running[key] = task
+        task.add_done_callback(lambda done: self._forget(key, done))
+
+    def stop(self, instance: int, call: int) -> None:
+        """The call was withdrawn: cancel its attempt where one runs. A thread cannot be cancelled; its result comes too late."""
+        task = self._running.get((instance, call))
+        if task is not None:
+            task.cancel()
+
+    async def close(self, *, grace_seconds: float) -> None:
+        """Wait that long for running attempts, then cancel what is left; it is attempted again at the next start."""
+        tasks = list(self._running.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace_seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _forget(self, key: tuple[int, int], done: "asyncio.Task[None]") -> None:
+        if self._running.get(key) is done:
+            del self._running[key]
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.error("An attempt ended without a report: %s", error, exc_info=error)
+
+    async def _run(self, attempt: AttemptToRun) -> None:
+        operation = self._registry.find_operation(attempt.row.operation)
+        assert isinstance(operation, Service), "the writer begins attempts only at services there are"
+        self._reached(CrashPoint.BEFORE_ATTEMPT)
+        outcome = await self._outcome_of(operation, attempt)
+        self._reached(CrashPoint.AFTER_ATTEMPT)
+        try:
+            await self._submit(report(attempt.row, operation, outcome, self._chance))
+        except LateResult as late:
+            log.info("%s", late)
+        except EngineStopped:
+            log.info("The engine stopped before the result of %s was recorded; it is attempted again.", operation.id)
+
+    async def _outcome_of(self, operation: Service[..., object], attempt: AttemptToRun) -> AttemptOutcome:
+        row = attempt.row
+        try:
+            with attempt_runs(Attempt(row.idempotency_key, row.attempts)):
+                async with asyncio.timeout(operation.timeout.length_us / 1_000_000):
+                    value = await self._call_body(operation, attempt.input)
+        except Exception as error:
+            return self._outcome_of_error(operation, error)
+        try:
+            return Succeeded(operation.result.encode(value))
+        except InvalidValue as error:
+            return Broke(
+                "InvalidValue", f"the service returned a value that is not {operation.result}: {error}", final=True
+            )
+
+    async def _call_body(self, operation: Service[..., object], raw: bytes) -> object:
+        positional, by_name = operation.inputs.call(operation.inputs.decode(raw))
+        if operation.is_async:
+            return await operation.body(*positional, **by_name)
+        context = contextvars.copy_context()
+        return await self._threads.run(lambda: context.run(operation.body, *positional, **by_name))
+
+    def _outcome_of_error(self, operation: Service[..., object], error: Exception) -> AttemptOutcome:
+        failure = operation.errors.failure_of(error)
+        if failure is not None:
+            return Declared(failure)
+        if isinstance(error, TimeoutError) and not error.args:
+            return Broke("TimeoutError", f"took longer than {operation.timeout}")
+        if not isinstance(error, ProcessionError):
+            log.info("An attempt at %s failed.", operation.id, exc_info=error)
+        return Broke(type(error).__qualname__, str(error), final=isinstance(error, operation.never_retry))

@@ -1,0 +1,76 @@
+"""The record of a halt: what a person needs to see, taken from the fault while it is at hand.
+
+The history gets code, message and call stack. The traceback, with its paths, goes beside the instance only.
+"""
+
+import json
+import traceback
+from dataclasses import dataclass
+
+from procession.errors import ProcessionError
+from procession.kernel import BranchStack, Divergence, Halt, HaltInstance, Site
+
+
+@dataclass(frozen=True, slots=True)
+class HaltRecord:
+    """Why an instance stands still: a code, a sentence, the business call stacks, and the traceback of the fault."""
+
+    code: str
+    message: str
+    detail: bytes
+    traceback: str = ""
+
+    def to_json(self, at_us: int) -> str:
+        """What the instance's row keeps, beside what stands in its history."""
+        content = {"code": self.code, "message": self.message, "at_us": at_us, "traceback": self.traceback}
+        return json.dumps({**content, **json.loads(self.detail)})
+
+
+def record_of_halt(halt: Halt) -> HaltRecord:
+    """The record of a halt that an advance reported."""
+    detail: dict[str, object] = {"stack": [_branch(branch) for branch in halt.stack]}
+    if halt.asked_meanwhile is not None:
+        detail["asked_meanwhile"] = halt.asked_meanwhile
+    return HaltRecord(halt.code, halt.message, _encode(detail), _traceback(halt.exception))
+
+
+def record_of_fault(fault: BaseException) -> HaltRecord:
+    """The record of a fault that kept a history from being replayed."""
+    if isinstance(fault, Divergence):
+        return HaltRecord("divergence", str(fault), _encode(_divergence(fault)))
+    if isinstance(fault, HaltInstance):
+        return HaltRecord(fault.code, fault.message, _encode({}), _traceback(fault))
+    code = fault.code if isinstance(fault, ProcessionError) else "bug"
+    return HaltRecord(code, str(fault), _encode({}), _traceback(fault))
+
+
+def _divergence(fault: Divergence) -> dict[str, object]:
+    detail: dict[str, object] = {"call": fault.call}
+    if fault.made_site is not None:
+        detail["made_site"] = _site(fault.made_site)
+    recorded_site = getattr(fault.recorded, "site", None)
+    if recorded_site:
+        detail["recorded_site"] = recorded_site
+    return detail
+
+
+def _branch(branch: BranchStack) -> dict[str, object]:
+    return {
+        "branch": branch.branch,
+        "waits_for": branch.waits_for,
+        "frames": _site(tuple(each.frame for each in branch.frames)),
+    }
+
+
+def _site(site: Site) -> list[list[object]]:
+    return [
+        [frame.module, frame.function, frame.line, frame.column, frame.end_line, frame.end_column] for frame in site
+    ]
+
+
+def _traceback(fault: BaseException | None) -> str:
+    return "" if fault is None else "".join(traceback.format_exception(fault))
+
+
+def _encode(content: dict[str, object]) -> bytes:
+    return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()

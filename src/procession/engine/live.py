@@ -1,0 +1,109 @@
+"""Live instances: a bounded cache of those at work. A waiting instance that drops out costs no memory and is rebuilt by replay."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from procession.engine.fences import fence_down, fence_up
+from procession.engine.watchdog import Watchdog
+from procession.errors import OperatorError
+from procession.kernel import Instance
+from procession.language.registry import Registry
+from procession.store.batch import Batch
+from procession.store.event_rows import decode_event
+from procession.store.instances import InstanceRow
+
+log = logging.getLogger("procession.engine")
+
+MOST_LIVE = 10_000
+
+
+class ProcessIsGone(OperatorError):
+    """The source that an instance runs on no longer has its process."""
+
+    code = "process-gone"
+
+
+class LiveInstances:
+    """The instances in memory, by internal number; the least recently used is dropped first."""
+
+    def __init__(self, registry: Registry, watchdog: Watchdog, *, most: int = MOST_LIVE) -> None:
+        self._registry = registry
+        self._watchdog = watchdog
+        self._most = most
+        self._instances: OrderedDict[int, Instance] = OrderedDict()
+        self.set_aside = 0
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+    def create(self, row: InstanceRow) -> Instance:
+        """A live instance without a history."""
+        instance = self._new(row)
+        self._keep(row.id, instance)
+        return instance
+
+    def get(self, batch: Batch, row: InstanceRow) -> Instance:
+        """The live instance, rebuilt by replay where it is not in memory.
+
+        Raises `kernel.Divergence` or `kernel.HaltInstance` where its history does not replay on the present source, and
+        `ProcessIsGone` where there is no such process any more.
+        """
+        instance = self._instances.get(row.id)
+        if instance is not None:
+            self._instances.move_to_end(row.id)
+            return instance
+        instance = self._new(row)
+        history = [decode_event(event) for event in batch.events.history(row.id)]
+        fence_up()
+        try:
+            instance.replay(history, before_event=lambda seq: self._watchdog.enter(row.id, seq))
+        except BaseException:
+            fence_down()
+            self._close(instance)
+            raise
+        finally:
+            fence_down()
+            self._watchdog.leave()
+        self._keep(row.id, instance)
+        return instance
+
+    def drop(self, instances: Iterable[int]) -> None:
+        """Forget these; what they were is in their history."""
+        for number in instances:
+            instance = self._instances.pop(number, None)
+            if instance is not None:
+                self._close(instance)
+
+    def close(self) -> None:
+        """Forget all."""
+        self.drop(list(self._instances))
+
+    def _new(self, row: InstanceRow) -> Instance:
+        process = self._registry.find_process(row.process)
+        if process is None:
+            raise ProcessIsGone(
+                f"The process {row.process!r} of {row.name} is not in the application any more.",
+                subject=row.name,
+                remedy='Bring it back, or name its old name with was=("…",) on the process that took its place; then `procession retry`.',
+            )
+        assert row.secret is not None, "an erased instance has ended and is never run"
+        return Instance(process.program(row.secret), seed=row.secret)
+
+    def _keep(self, number: int, instance: Instance) -> None:
+        self._instances[number] = instance
+        while len(self._instances) > self._most:
+            _, oldest = self._instances.popitem(last=False)
+            self._close(oldest)
+
+    def _close(self, instance: Instance) -> None:
+        fence_up()
+        try:
+            teardown = instance.close()
+        finally:
+            fence_down()
+        if teardown.swallowed:
+            self.set_aside += teardown.swallowed
+            log.warning(
+                "%d coroutines would not end when their instance was dropped; they were set aside.", teardown.swallowed
+            )

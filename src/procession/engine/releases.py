@@ -1,0 +1,59 @@
+"""The source that instances run on: the whole tree of the application's packages, kept in the store by digest."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from procession.store.batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The source of an application: text by module name. Its digest is its identity."""
+
+    sources: Mapping[str, str]
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over module names and the digests of their sources, in order of the names."""
+        whole = hashlib.sha256()
+        for name, text in sorted(self.sources.items()):
+            whole.update(name.encode() + b"\0" + hashlib.sha256(text.encode()).digest())
+        return whole.digest()
+
+    def keep(self, batch: Batch, now_us: int) -> int:
+        """Keep the release in the store, where it is not there yet, and give its number."""
+        by_digest = {hashlib.sha256(text.encode()).digest(): text for text in self.sources.values()}
+        return batch.releases.keep(self.digest, self._manifest(), by_digest, now_us=now_us).id
+
+    def _manifest(self) -> str:
+        modules = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(self.sources.items())}
+        return json.dumps({"modules": modules, "python": platform.python_version(), "distributions": _distributions()})
+
+
+def release_of(modules: Iterable[ModuleType]) -> Release:
+    """The release that these packages and modules are: every Python file below a package, and each plain module's file."""
+    sources: dict[str, str] = {}
+    for module in modules:
+        if hasattr(module, "__path__"):
+            for root in map(Path, module.__path__):
+                for path in sorted(root.rglob("*.py")):
+                    name = ".".join((module.__name__, *path.relative_to(root).with_suffix("").parts))
+                    sources[name.removesuffix(".__init__")] = path.read_text(encoding="utf-8")
+        elif module.__file__ is not None:
+            sources[module.__name__] = Path(module.__file__).read_text(encoding="utf-8")
+    return Release(sources)
+
+
+def _distributions() -> dict[str, str]:
+    """The installed distributions that are imported now, with their versions: recorded, never pinned."""
+    imported = {name.partition(".")[0] for name in sys.modules}
+    by_package = importlib.metadata.packages_distributions()
+    names = sorted({name for package in imported for name in by_package.get(package, ())})
+    return {name: importlib.metadata.version(name) for name in names}

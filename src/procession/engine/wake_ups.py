@@ -1,0 +1,50 @@
+"""Knows when something is due next, and says so to the writer: timers and repeated attempts."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+MOST_WAIT_US = 30_000_000
+
+
+class WakeUps:
+    """Sleeps until the earliest due time in the store, then has what is due applied.
+
+    The store is the truth: the time kept here is only a hint that may be too early, never too late, and the store is
+    looked at again at least every half minute.
+    """
+
+    def __init__(self, now_us: Callable[[], int], apply_due: Callable[[], Awaitable[int | None]]) -> None:
+        self._now_us = now_us
+        self._apply_due = apply_due
+        self._next_us: int | None = None
+        self._changed = asyncio.Event()
+
+    def expect(self, due_us: int) -> None:
+        """Something is due then."""
+        if self._next_us is None or due_us < self._next_us:
+            self._next_us = due_us
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Until cancelled: apply what is due; `apply_due` returns when the next is due, or None."""
+        while True:
+            self._next_us = None
+            self._changed.clear()
+            due_us = await self._apply_due()
+            if due_us is not None:
+                self.expect(due_us)
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        while True:
+            self._changed.clear()
+            wait_us = MOST_WAIT_US
+            if self._next_us is not None:
+                wait_us = min(wait_us, self._next_us - self._now_us())
+            if wait_us <= 0:
+                return
+            try:
+                async with asyncio.timeout(wait_us / 1_000_000):
+                    await self._changed.wait()
+            except TimeoutError:
+                return

@@ -1,0 +1,184 @@
+"""The one writer: takes requests in order, decides them inside a transaction, commits many at once, then answers.
+
+Per request: deduplicate, apply the timers that are due by its time, decide, advance, collect the rows. Each request is
+acknowledged only after the commit. A batch that fails is dropped whole and repeated one request at a time, so that only
+the culprit is refused.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from procession.engine.clock import IntakeClock
+from procession.engine.contract import Accepted, EngineStopped, Request
+from procession.engine.crash_points import CrashPoint, Reached
+from procession.engine.deciding import Decider
+from procession.engine.effects import Effects
+from procession.errors import InternalError, OperatorError, PerformerError, ProcessionError, StoreError
+from procession.store.batch import Batch
+from procession.store.opening import Store
+
+log = logging.getLogger("procession.engine")
+
+MOST_IN_BATCH = 64
+MOST_BATCH_SECONDS = 0.020
+SLOW_COMMIT_SECONDS = 0.004
+
+Outcome = Accepted | BaseException
+
+
+@dataclass(slots=True)
+class _Pending:
+    request: Request
+    answer: "asyncio.Future[Accepted]"
+
+
+class Writer:
+    """Runs in the engine's event loop; `submit` may be called from there only."""
+
+    def __init__(
+        self,
+        store: Store,
+        decider: Decider,
+        clock: IntakeClock,
+        *,
+        room: Callable[[], int],
+        carry_out: Callable[[Effects], None],
+        reached: Reached,
+    ) -> None:
+        self._store = store
+        self._decider = decider
+        self._clock = clock
+        self._room = room
+        self._carry_out = carry_out
+        self._reached = reached
+        self._waiting: deque[_Pending] = deque()
+        self._arrived = asyncio.Event()
+        self._stopped: str | None = None
+        self._commit_seconds = 0.0
+        self.commits = 0
+
+    def submit(self, request: Request) -> "asyncio.Future[Accepted]":
+        """Take a request in: it gets its time now, and its answer after the commit. Raises `EngineStopped`, `ClockNotTrusted`."""
+        if self._stopped is not None:
+            raise EngineStopped(
+                self._stopped, remedy="Start an engine with `procession serve`, and give the command again."
+            )
+        request.at_us = self._clock.now_us()
+        answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Pending(request, answer))
+        self._arrived.set()
+        return answer
+
+    async def run(self) -> None:
+        """Until `stop`, and until all that was taken in is answered."""
+        while True:
+            while self._waiting:
+                await self._run_batch(self._take())
+                await asyncio.sleep(0)
+            if self._stopped is not None:
+                return
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def stop(self, reason: str) -> None:
+        """Take no more requests; `run` returns when those taken in are answered."""
+        self._stopped = reason
+        self._arrived.set()
+
+    def _take(self) -> list[_Pending]:
+        taken = min(len(self._waiting), MOST_IN_BATCH)
+        return [self._waiting.popleft() for _ in range(taken)]
+
+    async def _run_batch(self, pending: list[_Pending]) -> None:
+        try:
+            await self._try_batch(pending)
+        except StoreError as error:
+            self._fail_store(pending, error)
+        except Exception as error:
+            if len(pending) == 1:
+                log.exception(
+                    "A request of kind %r failed inside the engine; nothing of it was kept.", pending[0].request.kind
+                )
+                _refuse(pending[0], _as_internal(pending[0].request, error))
+                return
+            for one in pending:
+                await self._run_batch([one])
+
+    async def _try_batch(self, pending: list[_Pending]) -> None:
+        effects = Effects(room=self._room())
+        started = time.thread_time()
+        batch = self._store.begin()
+        outcomes: list[Outcome] = []
+        try:
+            for index, one in enumerate(pending):
+                outcomes.append(self._decide(batch, effects, one.request))
+                if time.thread_time() - started > MOST_BATCH_SECONDS and index + 1 < len(pending):
+                    self._waiting.extendleft(reversed(pending[index + 1 :]))
+                    del pending[index + 1 :]
+                    break
+            await self._commit(batch)
+        except BaseException:
+            self._decider.forget(batch.instances.touched)
+            batch.rollback()
+            raise
+        self._after_commit(pending, outcomes, effects)
+
+    def _decide(self, batch: Batch, effects: Effects, request: Request) -> Outcome:
+        try:
+            return self._decider.decide(batch, effects, request)
+        except (PerformerError, OperatorError) as refusal:
+            return refusal
+
+    async def _commit(self, batch: Batch) -> None:
+        batch.write()
+        self._reached(CrashPoint.BEFORE_COMMIT)
+        started = time.perf_counter()
+        if self._commit_seconds > SLOW_COMMIT_SECONDS:
+            await asyncio.to_thread(batch.commit)
+        else:
+            batch.commit()
+        self._commit_seconds += 0.1 * (time.perf_counter() - started - self._commit_seconds)
+        self.commits += 1
+        self._reached(CrashPoint.AFTER_COMMIT)
+
+    def _after_commit(self, pending: list[_Pending], outcomes: list[Outcome], effects: Effects) -> None:
+        self._decider.forget(effects.ended)
+        for one, outcome in zip(pending, outcomes, strict=True):
+            if isinstance(outcome, Accepted):
+                if not one.answer.done():
+                    one.answer.set_result(outcome)
+            else:
+                _refuse(one, outcome)
+        self._reached(CrashPoint.AFTER_REPLY)
+        self._carry_out(effects)
+        if self._store.checkpoint_is_due:
+            self._store.checkpoint()
+
+    def _fail_store(self, pending: list[_Pending], error: StoreError) -> None:
+        """Acknowledge none of the batch; the store is opened anew so that what is really in it counts."""
+        log.error("The store failed: %s", error)
+        for one in pending:
+            _refuse(one, error)
+        self._decider.forget_all()
+        try:
+            self._store.reopen()
+        except ProcessionError as still:
+            log.error("The store cannot be opened again yet: %s", still)
+
+
+def _refuse(pending: _Pending, error: BaseException) -> None:
+    if not pending.answer.done():
+        pending.answer.set_exception(error)
+
+
+def _as_internal(request: Request, error: Exception) -> Exception:
+    if isinstance(error, ProcessionError):
+        return error
+    return InternalError(
+        f"A request of kind {request.kind!r} failed inside the engine: {type(error).__name__}: {error}.",
+        remedy="Nothing of it was kept. Please report this, with the engine's log.",
+    )

@@ -1,0 +1,137 @@
+"""What a person or an outside program may ask for: one dataclass per use case, the same from the command line, a socket or Python.
+
+Values (`input`, `answer`, `value`) are JSON texts, as they come from outside; they are read strictly against the types
+of the process. `item` is the number of a work item; `instance` is a name (`leave-17`), a UUID, or `process:business key`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StartInstance:
+    """Start a process. With a business key (given, or from the process's `key=`) a repeated start gives the same instance."""
+
+    process: str
+    input: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimItem:
+    """Take an item, so that nobody else does."""
+
+    item: int
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartItem:
+    """Begin work on an item."""
+
+    item: int
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SaveDraft:
+    """Keep a half-filled answer; it need not be valid yet."""
+
+    item: int
+    draft: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteItem:
+    """Hand in the answer."""
+
+    item: int
+    answer: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutBackItem:
+    """Give an item back to those it was offered to."""
+
+    item: int
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawItem:
+    """Take an item away from everybody: the process sees `Withdrawn`."""
+
+    item: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryInstance:
+    """Go on with a halted instance on the present source."""
+
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryCall:
+    """Give a service call that needs attention a new round of attempts, under the same idempotency key."""
+
+    instance: str
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteCall:
+    """End an open call by hand, with a result."""
+
+    instance: str
+    call: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailCall:
+    """End an open call by hand, as failed: the process sees `OperationFailed`."""
+
+    instance: str
+    call: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelInstance:
+    """End an instance at once (`force`): everything it asked for is withdrawn and none of its code runs."""
+
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptClock:
+    """Trust the wall clock again after it jumped."""
+
+
+Command = (
+    StartInstance
+    | ClaimItem
+    | StartItem
+    | SaveDraft
+    | CompleteItem
+    | PutBackItem
+    | WithdrawItem
+    | RetryInstance
+    | RetryCall
+    | CompleteCall
+    | FailCall
+    | CancelInstance
+    | AcceptClock
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command with who gives it and why. `client_id` makes a repeated order harmless: the first one's answer is given again."""
+
+    command: Command
+    actor: str
+    reason: str | None = None
+    client_id: str | None = None

@@ -1,0 +1,66 @@
+"""Starting an instance: the same start twice gives the same instance."""
+
+from uuid import UUID
+
+from procession.engine.contract import Decision, NewInstance, View
+from procession.errors import PerformerError
+from procession.language.names import normal_name
+from procession.language.process import Process, input_digest
+from procession.language.registry import Registry
+from procession.services.commands import Order, StartInstance
+from procession.services.office import Answer, Office
+
+
+class NoSuchProcess(PerformerError):
+    """The application has no process of that name."""
+
+    code = "no-such-process"
+
+
+class KeyTaken(PerformerError):
+    """Another instance of the process has that business key, with another input."""
+
+    code = "key-taken"
+
+
+def get_process(registry: Registry, name: str) -> Process[..., object]:
+    """The process of that name. Raises `NoSuchProcess` with the names there are."""
+    process = registry.find_process(name)
+    if process is None:
+        known = ", ".join(sorted(registry.processes)) or "none"
+        raise NoSuchProcess(f"There is no process {name!r}.", subject=name, remedy=f"The application has: {known}.")
+    return process
+
+
+async def start(office: Office, order: Order, command: StartInstance) -> Answer:
+    """Start a process. With a business key that an open instance has, the same input gives that instance, another is refused."""
+    process = get_process(office.registry, command.process)
+    values = process.inputs.parse(command.input.encode())
+    positional, by_name = process.inputs.call(values)
+    encoded = process.inputs.encode(tuple(positional), by_name)
+    key = normal_name(command.key, what="business key") if command.key is not None else process.key_for(values)
+    new = NewInstance(process, encoded, process.title_for(values), order.actor, key)
+
+    def decide(view: View) -> Decision:
+        holder = view.open_instance(process.name, key) if key is not None else None
+        if holder is None:
+            return Decision(start=new)
+        if holder.secret is not None and input_digest(holder.secret, encoded) == holder.input_digest:
+            return Decision(outcome={"repeated": True}, about=holder.id)
+        raise KeyTaken(
+            f"{holder.name} has the business key {key!r} already, with another input.",
+            subject=key or "",
+            remedy=f"See `procession show {holder.name}`; or give this one another key.",
+        )
+
+    accepted = await office.submit(order, decide)
+    row = accepted.instance
+    assert row is not None
+    return {
+        "instance": row.name,
+        "uuid": str(UUID(bytes=row.uuid)),
+        "title": row.title,
+        "state": row.state,
+        "repeated": accepted.repeated or bool(accepted.outcome.get("repeated")),
+        "halted": accepted.halted,
+    }

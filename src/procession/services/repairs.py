@@ -1,0 +1,128 @@
+"""Repairs by an operator: go on after a halt, attempt again, end a call by hand, end an instance by force."""
+
+from collections.abc import Callable
+from typing import assert_never
+
+from procession.engine.attempts import ServiceState, new_round
+from procession.engine.contract import Decision, ServiceChange, View
+from procession.errors import PerformerError
+from procession.kernel import CallCompleted, CallFailed, Event, Failure, InstanceCancelled, InstanceState, Retried
+from procession.services.commands import CancelInstance, CompleteCall, FailCall, Order, RetryCall, RetryInstance
+from procession.services.office import Answer, Office
+from procession.store.instances import InstanceRow
+from procession.work import worklist as rules
+from procession.work.worklist import ItemChange
+
+Repair = RetryInstance | RetryCall | CompleteCall | FailCall | CancelInstance
+
+
+class NothingToRetry(PerformerError):
+    """Only a halted instance, or a service call that needs attention, can be retried."""
+
+    code = "nothing-to-retry"
+
+
+class NoOpenCall(PerformerError):
+    """The instance has no open call of that number."""
+
+    code = "no-open-call"
+
+
+async def repair(office: Office, order: Order, command: Repair) -> Answer:
+    """Do the repair. Raises `NothingToRetry`, `NoOpenCall`, `InvalidValue`, or `DoesNotReplay`."""
+    row = office.get_instance(command.instance)
+    decide, passes_halt = _decision(office, order, command, row)
+    accepted = await office.submit(order, decide, instance=row.id, passes_halt=passes_halt)
+    assert accepted.instance is not None
+    return {"instance": accepted.instance.name, "state": accepted.instance.state, "halted": accepted.halted}
+
+
+def _decision(
+    office: Office, order: Order, command: Repair, row: InstanceRow
+) -> tuple[Callable[[View], Decision], bool]:
+    match command:
+        case RetryInstance():
+            return lambda view: _retry(view, row), True
+        case RetryCall(call=call):
+            return lambda view: _retry_call(view, row, call), True
+        case CompleteCall(call=call, value=value):
+            return _completion(office, order, row, call, value), False
+        case FailCall(call=call, message=message):
+            return lambda view: _fail(view, order, row, call, message), False
+        case CancelInstance():
+            return lambda view: Decision(events=(InstanceCancelled(view.now_us, order.reason or ""),)), True
+        case _:
+            assert_never(command)
+
+
+def _retry(view: View, row: InstanceRow) -> Decision:
+    present = view.instance(row.id)
+    if present is None or present.state != InstanceState.HALTED:
+        in_attention = [str(call.call) for call in view.service_calls(row.id) if call.state == ServiceState.ATTENTION]
+        hint = (
+            f" A service call needs attention: `procession retry {row.name} --call {in_attention[0]}`."
+            if in_attention
+            else ""
+        )
+        raise NothingToRetry(f"{row.name} is not halted.", subject=row.name, remedy=f"There is nothing to retry.{hint}")
+    return Decision(events=(Retried(view.now_us),))
+
+
+def _retry_call(view: View, row: InstanceRow, call: int) -> Decision:
+    service_call = view.service_call(row.id, call)
+    if service_call is None:
+        raise _no_open_call(row, call, "service call")
+    if service_call.state == ServiceState.RUNNING:
+        raise NothingToRetry(
+            f"An attempt at call {call} of {row.name} runs now.", subject=row.name, remedy="Wait for what comes of it."
+        )
+    return Decision(services=(ServiceChange(new_round(service_call, view.now_us)),))
+
+
+def _completion(office: Office, order: Order, row: InstanceRow, call: int, value: str) -> Callable[[View], Decision]:
+    with office.readers.snapshot() as reading:
+        waits = reading.waits(row.id)
+    open_calls = {row.call: row.operation for row in waits.items} | {
+        row.call: row.operation for row in waits.service_calls
+    }
+    requested = open_calls.get(call)
+    if requested is None:
+        raise _no_open_call(row, call, "call")
+    operation = office.registry.find_operation(requested)
+    if operation is None:
+        raise _no_open_call(row, call, "call of an operation that the application still has")
+    encoded = operation.result.encode(operation.result.parse(value.encode()))
+
+    def decide(view: View) -> Decision:
+        items = _item_change(view, row, call, rules.settle)
+        events: tuple[Event, ...] = (CallCompleted(view.now_us, call, encoded, order.actor),)
+        return Decision(items=items, events=events)
+
+    return decide
+
+
+def _fail(view: View, order: Order, row: InstanceRow, call: int, message: str) -> Decision:
+    service_call = view.service_call(row.id, call)
+    attempts = service_call.attempts if service_call is not None else 0
+    items = _item_change(view, row, call, rules.fail)
+    failure = Failure("FailedByHand", message, None, attempts)
+    return Decision(items=items, events=(CallFailed(view.now_us, call, failure, order.actor),))
+
+
+def _item_change(
+    view: View, row: InstanceRow, call: int, rule: Callable[[rules.ItemView], ItemChange]
+) -> tuple[ItemChange, ...]:
+    item = view.item_of_call(row.id, call)
+    if item is not None:
+        return (rule(item),)
+    if view.service_call(row.id, call) is None:
+        raise _no_open_call(row, call, "call")
+    return ()
+
+
+def _no_open_call(row: InstanceRow, call: int, what: str) -> NoOpenCall:
+    return NoOpenCall(
+        f"{row.name} has no open {what} of number {call}.",
+        subject=row.name,
+        remedy=f"`procession show {row.name}` lists what it waits for.",
+    )

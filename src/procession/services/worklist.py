@@ -1,0 +1,210 @@
+"""What performers do with work items: claim, start, save a draft, complete, put back; and what an operator withdraws."""
+
+import asyncio
+from typing import Any, assert_never
+
+from procession.engine.contract import Accepted, Decision, InstanceIsHalted, View
+from procession.errors import AnswerRefused, AuthorError, InternalError, InvalidValue, PerformerError
+from procession.kernel import CallCompleted, CallStarted, CallWithdrawn, Event
+from procession.language.operations import Task
+from procession.services.commands import (
+    ClaimItem,
+    CompleteItem,
+    Order,
+    PutBackItem,
+    SaveDraft,
+    StartItem,
+    WithdrawItem,
+)
+from procession.services.office import Answer, Office
+from procession.store.worklist import WorkItemRow
+from procession.work import worklist as rules
+from procession.work.item import ItemEvent
+from procession.work.performers import Performer
+from procession.work.worklist import ItemChange
+
+BODY_TIMEOUT_SECONDS = 30.0
+
+AnyTask = Task[Any, Any, Any]
+
+
+class NoSuchItem(PerformerError):
+    """There is no work item of that number."""
+
+    code = "no-such-item"
+
+
+class BodyFailed(AuthorError):
+    """The body of a task raised an error while it looked at an answer. The answer is kept as a draft; the instance is untouched."""
+
+    code = "body-failed"
+
+
+class OperationIsGone(AuthorError):
+    """The operation of a work item is no longer in the application."""
+
+    code = "operation-gone"
+
+
+async def change(office: Office, order: Order, command: ClaimItem | StartItem | SaveDraft | PutBackItem) -> Answer:
+    """Claim, start, save the draft of, or put back an item. Raises the refusal of `work.worklist`."""
+    performer = office.organisation.get_performer(order.actor)
+    item = get_item(office, command.item)
+
+    def decide(view: View) -> Decision:
+        row = _row(view, command.item)
+        changed = _change_for(row, performer, command)
+        events: tuple[Event, ...] = ()
+        if ItemEvent.STARTED in changed.events:
+            events = (CallStarted(view.now_us, row.call, performer.name),)
+        return Decision(items=(changed,), events=events)
+
+    passes_halt = not isinstance(command, StartItem)
+    accepted = await office.submit(order, decide, instance=item.instance, passes_halt=passes_halt)
+    return _answer(office, accepted, command.item, performer)
+
+
+async def complete(office: Office, order: Order, command: CompleteItem) -> Answer:
+    """Hand in an answer: checked against its type, then by the task's body where it has one, then made durable.
+
+    Raises `InvalidValue` with the fields at fault, `BodyFailed`, or the refusal of `work.worklist`.
+    """
+    performer = office.organisation.get_performer(order.actor)
+    item = get_item(office, command.item)
+    task = get_task(office, item)
+    answer = task.form.parse(command.answer.encode())
+    seen_version = command.version if command.version is not None else item.version
+    try:
+        value = await result_of(office, task, item, answer)
+    except BodyFailed as failed:
+        await _keep_draft(office, order, command, reason=str(failed))
+        raise
+
+    def decide(view: View) -> Decision:
+        row = _row(view, command.item)
+        changed = rules.complete(row, performer, seen_version=seen_version)
+        completed = CallCompleted(view.now_us, row.call, value, performer.name)
+        if ItemEvent.STARTED in changed.events:
+            return Decision(items=(changed,), events=(CallStarted(view.now_us, row.call, performer.name), completed))
+        return Decision(items=(changed,), events=(completed,))
+
+    try:
+        accepted = await office.submit(order, decide, instance=item.instance)
+    except InstanceIsHalted:
+        await _keep_draft(office, order, command, reason="the instance is halted")
+        raise
+    return _answer(office, accepted, command.item, performer)
+
+
+async def withdraw(office: Office, order: Order, command: WithdrawItem) -> Answer:
+    """Take an item away from everybody; whoever awaits it in the process gets `Withdrawn`."""
+    item = get_item(office, command.item)
+
+    def decide(view: View) -> Decision:
+        row = _row(view, command.item)
+        withdrawn = CallWithdrawn(view.now_us, row.call, order.reason or "", by_program=False)
+        return Decision(items=(rules.withdraw(row),), events=(withdrawn,))
+
+    accepted = await office.submit(order, decide, instance=item.instance)
+    return _answer(office, accepted, command.item, None)
+
+
+async def result_of(office: Office, task: AnyTask, item: WorkItemRow, answer: object) -> bytes:
+    """The encoded result that an answer gives: itself, or what the task's body makes of it. Raises `InvalidValue`, `BodyFailed`."""
+    if not task.derives:
+        return task.result.encode(answer)
+    with office.readers.snapshot() as view:
+        requested = view.event(item.requested_position)
+    if requested is None or requested.payload is None:
+        raise InternalError(f"The input of work item {item.id} is not in the store.", subject=str(item.id))
+    inputs = task.inputs.decode(requested.payload)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+            result = await task.derive(answer, inputs)
+        return task.result.encode(result)
+    except AnswerRefused as refused:
+        raise InvalidValue(
+            refused.message,
+            problems={refused.field: refused.message},
+            subject=task.id,
+            remedy="Correct it and hand it in again.",
+        ) from refused
+    except Exception as error:
+        raise BodyFailed(
+            f"The body of {task.id} failed on this answer: {type(error).__name__}: {error}.",
+            subject=task.id,
+            remedy=f"The answer is kept as a draft. The owner ({task.function.owner}) corrects {task.where}; then complete it again.",
+        ) from error
+
+
+def get_item(office: Office, item: int) -> WorkItemRow:
+    """The work item of that number. Raises `NoSuchItem`."""
+    with office.readers.snapshot() as view:
+        row = view.worklist.find(item)
+    if row is None:
+        raise NoSuchItem(
+            f"There is no work item {item}.", subject=str(item), remedy="`procession work list` shows those there are."
+        )
+    return row
+
+
+def get_task(office: Office, item: WorkItemRow) -> AnyTask:
+    """The task an item stands for. Raises `OperationIsGone`."""
+    task = office.registry.find_operation(item.operation)
+    if not isinstance(task, Task):
+        raise OperationIsGone(
+            f"The operation {item.operation!r} of work item {item.id} is not in the application any more.",
+            subject=item.operation,
+            remedy='Bring it back, or name its old name with was=("…",) on the operation that took its place.',
+        )
+    return task
+
+
+async def _keep_draft(office: Office, order: Order, command: CompleteItem, *, reason: str) -> None:
+    """Nothing a performer typed is lost because of a fault that is not theirs."""
+    draft = SaveDraft(command.item, command.answer)
+    await change(office, Order(draft, order.actor, reason), draft)
+
+
+def _change_for(
+    row: WorkItemRow, performer: Performer, command: ClaimItem | StartItem | SaveDraft | PutBackItem
+) -> ItemChange:
+    match command:
+        case ClaimItem(version=version):
+            return rules.claim(row, performer, seen_version=version)
+        case StartItem(version=version):
+            return rules.start(row, performer, seen_version=version)
+        case SaveDraft(draft=draft, version=version):
+            return rules.save_draft(row, performer, draft.encode(), seen_version=version)
+        case PutBackItem(version=version):
+            return rules.put_back(row, performer, seen_version=version)
+        case _:
+            assert_never(command)
+
+
+def _row(view: View, item: int) -> WorkItemRow:
+    row = view.item(item)
+    if row is None:
+        raise NoSuchItem(f"There is no work item {item}.", subject=str(item))
+    return row
+
+
+def _answer(office: Office, accepted: Accepted, item: int, performer: Performer | None) -> Answer:
+    row = get_item(office, item)
+    instance = accepted.instance
+    assert instance is not None
+    answer: Answer = {
+        "item": item,
+        "title": row.title,
+        "state": row.state,
+        "version": row.version,
+        "holder": row.holder,
+        "instance": instance.name,
+        "instance_state": instance.state,
+        "halted": accepted.halted,
+    }
+    if performer is not None:
+        with office.readers.snapshot() as view:
+            following = view.worklist.held(performer.name, limit=1) or view.worklist.offered(performer.roles, limit=1)
+        answer["next_item"] = following[0].id if following else None
+    return answer
