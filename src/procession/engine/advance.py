@@ -135,13 +135,16 @@ class Advance:
             live = self.live.get(batch, row)
         except (Divergence, HaltInstance, ProcessIsGone) as fault:
             return record_of_fault(fault)
-        self.watchdog.enter(row.id, row.seq + 1)
-        fence_up()
         try:
-            outcome = live.advance(event)
-        finally:
-            fence_down()
-            self.watchdog.leave()
+            self.watchdog.enter(row.id, row.seq + 1)
+            fence_up()
+            try:
+                outcome = live.advance(event)
+            finally:
+                fence_down()
+                self.watchdog.leave()
+        except HaltInstance as late:  # the watchdog's exception arrived when process code had just come back
+            return record_of_fault(late)
         if outcome.halt is not None:
             return record_of_halt(outcome.halt)
         self._release_wake_record(batch, row.id, event)

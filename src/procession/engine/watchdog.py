@@ -44,6 +44,8 @@ class Watchdog:
             self._clock_id = time.pthread_getcpuclockid(self._thread_id)
         self._serial = 0
         self._running_serial = 0
+        self._expired_serial = 0
+        self._lock = threading.Lock()
         self._started_seconds = 0.0
         self._stop = threading.Event()
         self._map = _map_marker(marker) if marker is not None else None
@@ -78,7 +80,10 @@ class Watchdog:
 
     def leave(self) -> None:
         """Process code came back."""
-        self._running_serial = 0
+        with self._lock:
+            expired, self._running_serial = self._expired_serial == self._serial, 0
+        if expired:  # its exception may still be on the way, and belongs to nothing that runs from here on
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread_id), None)
         if self._map is not None:
             _RECORD.pack_into(self._map, 0, 0, 0)
 
@@ -86,21 +91,19 @@ class Watchdog:
         return time.clock_gettime(self._clock_id) if self._clock_id is not None else time.monotonic()
 
     def _watch(self) -> None:
-        expired_serial = 0
         while not self._stop.wait(self._limit_seconds / 8):
             # Re-armed while this thread gets the interpreter lock; where it does not, the worker ends.
             faulthandler.dump_traceback_later(WORKER_LIMIT_SECONDS, exit=True, file=self._dump or sys.stderr)
-            serial = self._running_serial
-            if serial in (0, expired_serial) or not self._is_over(serial):
-                continue
-            expired_serial = serial
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self._thread_id), ctypes.py_object(WatchdogExpired)
-            )
+            with self._lock:
+                serial = self._running_serial
+                if serial not in (0, self._expired_serial) and self._is_over():
+                    self._expired_serial = serial
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(self._thread_id), ctypes.py_object(WatchdogExpired)
+                    )
 
-    def _is_over(self, serial: int) -> bool:
-        over = self._thread_seconds() - self._started_seconds > self._limit_seconds
-        return over and serial == self._running_serial
+    def _is_over(self) -> bool:
+        return self._thread_seconds() - self._started_seconds > self._limit_seconds
 
 
 def dump_path(marker: Path) -> Path:

@@ -75,6 +75,15 @@ class Writer:
 
     async def run(self) -> None:
         """Until `stop`, and until all that was taken in is answered."""
+        try:
+            await self._run()
+        finally:
+            self._stopped = self._stopped or "The engine has ended."
+            for one in self._waiting:
+                _refuse(one, EngineStopped(self._stopped, remedy="Nothing of the request was kept."))
+            self._waiting.clear()
+
+    async def _run(self) -> None:
         while True:
             while self._waiting:
                 await self._run_batch(self._take())
@@ -98,6 +107,10 @@ class Writer:
             await self._try_batch(pending)
         except StoreError as error:
             self._fail_store(pending, error)
+        except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):
+            for one in pending:
+                _refuse(one, EngineStopped("The engine was interrupted.", remedy="Nothing of the request was kept."))
+            raise
         except Exception as error:
             if len(pending) == 1:
                 log.exception(
