@@ -11,7 +11,6 @@ import asyncio
 import sys
 from asyncio.coroutines import iscoroutine
 from asyncio.tasks import _enter_task, _leave_task
-from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass
@@ -62,10 +61,17 @@ class Fault:
 class BranchLoop(HaltingLoop):
     """What the branches of one instance share: queue, numbers, history, and the fault that stops them all."""
 
+    __slots__ = (
+        "_branch_count", "_serial", "branches", "current", "dead", "depth", "failed", "failure", "fault", "history",
+        "interrupt", "program", "ready", "result", "root",
+    )  # fmt: skip
+
     def __init__(self, program: Program) -> None:
         self.program = program
         self.history = History(program.same_input)
-        self.ready: deque[Ready] = deque()
+        self.ready: list[
+            Ready
+        ] = []  # a list: it is run to its end and cleared, and costs nothing while the instance waits
         self.branches: dict[int, Branch] = {}
         self.failed: list[Branch] = []
         self.root: Branch | None = None
@@ -135,13 +141,12 @@ class Waitable:
     """Something that branches wait for directly, with no future between; more than one may."""
 
     __slots__ = ("_more", "_waiter", "home", "is_owned", "number")
-
-    def __init__(self, home: BranchLoop, number: int, is_owned: bool) -> None:
-        self.home = home
-        self.number = number
-        self.is_owned = is_owned
-        self._waiter: Branch | None = None
-        self._more: list[Branch] | None = None
+    # Set by who is waited for, in one place: a call is made too often for a chain of constructors.
+    home: BranchLoop
+    number: int
+    is_owned: bool
+    _waiter: Branch | None
+    _more: list[Branch] | None
 
     def __hash__(self) -> int:
         return self.number
@@ -185,28 +190,10 @@ class Branch(asyncio.Future[Any]):
     """A task of process code. It has the methods of `asyncio.Task`, though it is none."""
 
     __slots__ = (
-        "_cancels",
-        "_children",
-        "_context",
-        "_coro",
-        "_error",
-        "_has_ended",
-        "_is_starting",
-        "_log_destroy_pending",
-        "_message",
-        "_must_cancel",
-        "_name",
-        "_result_value",
-        "_throw",
-        "_woken_by",
-        "created_at",
-        "handles",
-        "home",
-        "number",
-        "parent",
-        "path",
-        "waits_for",
-    )
+        "_cancels", "_children", "_context", "_coro", "_error", "_has_ended", "_is_starting", "_log_destroy_pending",
+        "_message", "_must_cancel", "_name", "_result_value", "_throw", "_woken_by", "created_at", "handles", "home",
+        "number", "parent", "path", "waits_for",
+    )  # fmt: skip
 
     def __init__(
         self, home: BranchLoop, coro: Any, parent: Branch | None, *, context: Context | None, name: object = None
@@ -249,8 +236,6 @@ class Branch(asyncio.Future[Any]):
     def __repr__(self) -> str:
         status = "cancelled" if self.cancelled() else "done" if self.done() else "open"
         return f"<branch {self.path} {status}>"
-
-    # --- running -------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Runs to its first wait, at once."""
@@ -345,8 +330,6 @@ class Branch(asyncio.Future[Any]):
         self._throw = error
         self.home.ready.append(self)
 
-    # --- ending --------------------------------------------------------------------------------------------------------
-
     def _returned(self, value: object) -> None:
         if self._must_cancel:  # cancelled in its very last step
             self._must_cancel = False
@@ -423,8 +406,6 @@ class Branch(asyncio.Future[Any]):
         if not closed:
             SET_ASIDE.append(coro)
         return closed
-
-    # --- what asyncio.Task offers --------------------------------------------------------------------------------------
 
     def cancel(self, msg: Any = None) -> bool:
         if self._has_ended or self.done():

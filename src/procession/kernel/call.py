@@ -17,7 +17,7 @@ from procession.errors import OutsideProcess, Withdrawn
 from .commands import SetAttributes
 from .events import CallKind, Failure
 from .instance import Instance
-from .loop import Entry, Loop
+from .loop import Ending, Entry, Loop
 from .transitions import CallState
 
 R = TypeVar("R")
@@ -31,88 +31,62 @@ class Call(Entry, Awaitable[R_co], Generic[R_co]):
     asked for it.
     """
 
-    __slots__ = ("_decode", "_failure", "_reason", "_rebuild", "_starting", "_value", "performer")
+    __slots__ = ("_decode", "_ending", "_rebuild", "_starting", "performer")
 
     def __init__(
         self,
         home: Loop,
-        kind: CallKind,
-        operation: str,
+        asked: tuple[CallKind, str],
         decode: Callable[[bytes], R_co],
         rebuild: Callable[[Failure], Exception],
         *,
         is_owned: bool,
     ) -> None:
-        super().__init__(home, kind, operation, is_owned=is_owned)
+        super().__init__(home, *asked, is_owned=is_owned)
         self.performer: str | None = None
         self._decode = decode
         self._rebuild = rebuild
-        self._value = b""
-        self._failure: Failure | None = None
-        self._reason = ""
-        self._starting: list[asyncio.Future[None]] | None = None
+        self._ending: Ending = ""
+        self._starting: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"<call {self.number} {self.operation} {self.state.value}>"
 
     def __await__(self) -> Generator[Any, None, R_co]:
-        state = self.state
-        if state is CallState.REQUESTED or state is CallState.STARTED:
+        # In a teardown nothing is waited for: the coroutine that comes here is being closed.
+        if self.state is CallState.REQUESTED or self.state is CallState.STARTED or self.home.dead:
             yield self
-            state = self.state
-        elif self.home.dead:
-            yield self  # in a teardown nothing is waited for: the coroutine is being closed
-        if state is CallState.COMPLETED:
-            return self._decode(self._value)
-        if state is CallState.FAILED:
-            assert self._failure is not None
-            raise self._rebuild(self._failure)
-        raise Withdrawn(self.operation, "Withdrawn", self._reason)
+        ending = self._ending
+        if isinstance(ending, bytes):
+            return self._decode(ending)
+        if isinstance(ending, Failure):
+            raise self._rebuild(ending)
+        raise Withdrawn(self.operation, "Withdrawn", ending)
 
     async def started(self) -> None:
-        """Returns when a performer has begun, or when the call has ended before that."""
+        """Returns when a performer has begun, or when the call has ended without that; raises if it was withdrawn."""
         if self.state is CallState.REQUESTED:
-            future = self.home.create_future()
             if self._starting is None:
-                self._starting = []
-            self._starting.append(future)
-            await future
+                self._starting = self.home.create_future()
+            await asyncio.shield(self._starting)
         if self.state is CallState.WITHDRAWN:
-            raise Withdrawn(self.operation, "Withdrawn", self._reason)
+            raise Withdrawn(self.operation, "Withdrawn", str(self._ending))
 
     def withdraw(self, reason: str = "") -> None:
         """Takes the call back, if it is open. Whoever still awaits it gets `Withdrawn`."""
         self.end_by_program(reason)
 
-    def be_started(self, performer: str | None) -> None:
+    def has_started(self, performer: str | None) -> None:
         self.performer = performer
-        self._tell_starting()
-
-    def be_completed(self, value: bytes, performer: str | None) -> None:
-        self._value = value
-        if performer is not None:
-            self.performer = performer
-        self._tell_starting()
-        self.wake()
-
-    def be_failed(self, failure: Failure, performer: str | None) -> None:
-        self._failure = failure
-        if performer is not None:
-            self.performer = performer
-        self._tell_starting()
-        self.wake()
-
-    def be_withdrawn(self, reason: str) -> None:
-        self._reason = reason
-        self._tell_starting()
-        self.wake()
-
-    def _tell_starting(self) -> None:
         if self._starting is not None:
-            for future in self._starting:
-                if not future.done():
-                    future.set_result(None)
+            self._starting.set_result(None)
             self._starting = None
+
+    def has_ended(self, ending: Ending, performer: str | None) -> None:
+        self._ending = ending
+        if performer is not None or self._starting is not None:
+            self.has_started(performer or self.performer)
+        self.wake()
 
 
 def current() -> Instance | None:
@@ -123,13 +97,13 @@ def current() -> Instance | None:
 
 def _home(what: str) -> Loop:
     loop = _get_running_loop()
-    if isinstance(loop, Loop):
-        return loop
-    raise OutsideProcess(
-        f"{what} was asked for where no instance runs.",
-        subject=what,
-        remedy="Start the process with `procession start`, or in a test with `world()`.",
-    )
+    if not isinstance(loop, Loop):
+        raise OutsideProcess(
+            f"{what} was asked for where no instance runs.",
+            subject=what,
+            remedy="Start the process with `procession start`, or in a test with `world()`.",
+        )
+    return loop
 
 
 def request(
@@ -143,7 +117,7 @@ def request(
 ) -> Call[R]:
     """Asks for an operation or a timer at once, and gives the handle. It ends with the branch that asked, if it is open then."""
     home = _home(operation)
-    call = Call(home, kind, operation, decode, rebuild, is_owned=False)
+    call = Call(home, (kind, operation), decode, rebuild, is_owned=False)
     call.ask(input, due_us)
     if home.current is not None and call.number:
         call.belong_to(home.current)
@@ -160,7 +134,7 @@ async def perform(
     due_us: int | None = None,
 ) -> R:
     """Asks for an operation or a timer and waits for its end. Cancelling the wait withdraws the call, at once."""
-    call = Call(_home(operation), kind, operation, decode, rebuild, is_owned=True)
+    call = Call(_home(operation), (kind, operation), decode, rebuild, is_owned=True)
     call.ask(input, due_us)
     return await call
 

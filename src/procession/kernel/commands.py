@@ -42,6 +42,8 @@ class WithdrawCall:
 
 @dataclass(frozen=True, slots=True)
 class SetAttributes:
+    """Set business data by which the instance is found: a canonical JSON object."""
+
     values: bytes
 
 
@@ -54,11 +56,15 @@ class RecordResult:
 
 @dataclass(frozen=True, slots=True)
 class CompleteInstance:
+    """The instance is over, with this result."""
+
     value: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class FailInstance:
+    """The instance is over: it failed, on purpose."""
+
     failure: Failure
 
 
@@ -93,6 +99,8 @@ NOTHING_TO_DO = Outcome(())
 
 class HaltingLoop(asyncio.AbstractEventLoop):
     """An event loop whose instance can be told to halt."""
+
+    __slots__ = ()
 
     def halt(self, reason: HaltInstance) -> None:
         """Ends the advance; the first reason counts."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import get_args
 
 
 class CallKind(StrEnum):
@@ -35,6 +36,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class InstanceStarted:
+    """The instance began, with the encoded input of the process."""
+
     at_us: int
     input: bytes
 
@@ -64,6 +67,8 @@ class CallStarted:
 
 @dataclass(frozen=True, slots=True)
 class CallCompleted:
+    """A performer, a program or an operator gave the result."""
+
     at_us: int
     call: int
     value: bytes
@@ -72,6 +77,8 @@ class CallCompleted:
 
 @dataclass(frozen=True, slots=True)
 class CallFailed:
+    """The call ended with a declared error, or an operator failed it."""
+
     at_us: int
     call: int
     failure: Failure
@@ -90,6 +97,8 @@ class CallWithdrawn:
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:
+    """A timer was due at `due_us` and applied at `at_us`."""
+
     at_us: int
     call: int
     due_us: int
@@ -113,12 +122,16 @@ class ResultRecorded:
 
 @dataclass(frozen=True, slots=True)
 class InstanceCompleted:
+    """Root returned and every branch has ended."""
+
     at_us: int
     value: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceFailed:
+    """An error that the author raised on purpose reached the end, and every branch has ended."""
+
     at_us: int
     failure: Failure
 
@@ -168,22 +181,11 @@ Event = (
 
 CallEvent = CallStarted | CallCompleted | CallFailed | CallWithdrawn | TimerFired
 
-INCOMING: frozenset[type[Event]] = frozenset(
-    {
-        InstanceStarted,
-        CallStarted,
-        CallCompleted,
-        CallFailed,
-        CallWithdrawn,
-        TimerFired,
-        InstanceHalted,
-        Retried,
-        InstanceCancelled,
-    }
-)
 RECORDED: frozenset[type[Event]] = frozenset(
     {CallRequested, CallWithdrawn, AttributesSet, ResultRecorded, InstanceCompleted, InstanceFailed}
 )
+# A withdrawal is of both kinds, by who made it.
+INCOMING: frozenset[type[Event]] = frozenset(get_args(Event)) - RECORDED | {CallWithdrawn}
 
 
 def is_recorded(event: Event) -> bool:

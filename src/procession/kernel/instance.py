@@ -12,27 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from . import events
 from .branch import Branch, Fault
 from .commands import NOTHING_TO_DO, CompleteInstance, FailInstance, Halt, HaltInstance, Outcome, RecordResult
-from .events import (
-    CallCompleted,
-    CallEvent,
-    CallFailed,
-    CallKind,
-    CallStarted,
-    CallWithdrawn,
-    Event,
-    InstanceCancelled,
-    InstanceCompleted,
-    InstanceFailed,
-    InstanceHalted,
-    InstanceStarted,
-    Retried,
-    TimerFired,
-    is_recorded,
-)
+from .events import CallEvent, CallKind, Event, is_recorded
 from .history import Divergence, Program, kept_facts
-from .loop import ASKED_MEANWHILE, Entry, Loop, Timer
+from .loop import ASKED_MEANWHILE, Ending, Entry, Loop, Timer
 from .ordered import Chance
 from .site import BranchStack, stack_of, stack_of_error
 from .transitions import INSTANCE, CallState, IllegalTransition, InstanceState, after
@@ -101,19 +86,22 @@ class _Beginning:
 class Instance:
     """One run of a process. After a halt, an interrupt or a divergence it is spent: close it, and rebuild by replay."""
 
+    __slots__ = (
+        "__weakref__", "_chance_of_callbacks", "_chances", "_has_unwound", "_is_spent", "_kept", "_loop",
+        "_result_is_recorded", "_seed", "state",
+    )  # fmt: skip
+
     def __init__(self, program: Program, *, seed: bytes) -> None:
         self._loop = Loop(program)  # type: ignore[abstract]  # the rest of asyncio's methods is refused, see there
         self._loop.instance = self
         self._seed = seed
-        self._chances: WeakKeyDictionary[Branch, Chance] = WeakKeyDictionary()
+        self._chances: WeakKeyDictionary[Branch, Chance] | None = None
         self._chance_of_callbacks: Chance | None = None
         self._kept: list[Event] = []
         self._is_spent = False
         self._result_is_recorded = False
         self._has_unwound = False
         self.state = InstanceState.NEW
-
-    # --- what the host reads -------------------------------------------------------------------------------------------
 
     @property
     def now_us(self) -> int:
@@ -140,23 +128,18 @@ class Instance:
             if branch.get_coro() is not None
         )
 
-    # --- what the host does --------------------------------------------------------------------------------------------
-
     def advance(self, event: Event) -> Outcome:
         """Applies one incoming event. Returns commands, or a halt and no commands.
 
         Raises `IllegalTransition`, and changes nothing, if the event cannot happen now; `KeyboardInterrupt` and `SystemExit` of the
         process go through. Anything else is a bug of ours.
         """
-        if self._is_spent:
-            raise IllegalTransition(
-                "The instance has stopped in the middle of an advance.", remedy="Close it and rebuild it by replay."
-            )
-        if is_recorded(event):
-            raise IllegalTransition(f"{type(event).__name__} is a command's fact: only a replay takes it.")
+        if self._is_spent or is_recorded(event):
+            raise _not_now(event, self._is_spent)
         loop = self._loop
         try:
-            self._apply(event)
+            _APPLY[type(event)](self, event)
+            self._go_on(event.at_us)
         except IllegalTransition:
             raise
         except BaseException:
@@ -168,8 +151,11 @@ class Instance:
             return NOTHING_TO_DO
         return Outcome(loop.history.take_commands())
 
-    def replay(self, history: Sequence[Event]) -> None:
-        """Brings a fresh instance to where the history ends. Raises `Divergence` at the first difference."""
+    def replay(self, history: Sequence[Event], *, before_event: Callable[[int], None] | None = None) -> None:
+        """Brings a fresh instance to where the history ends. Raises `Divergence` at the first difference.
+
+        `before_event` is told the sequence number of each event that is about to run code, so that a watchdog can count per event.
+        """
         if self.state is not InstanceState.NEW or self._is_spent:
             raise IllegalTransition("Only a fresh instance can be replayed.")
         kept = kept_facts(history)
@@ -180,7 +166,10 @@ class Instance:
                 if record.place - 1 in kept:
                     self._keep(event)
                     continue
-                self._apply(event)
+                if before_event is not None:
+                    before_event(record.place)
+                _APPLY[type(event)](self, event)
+                self._go_on(event.at_us)
                 if self._loop.fault is not None:
                     raise self._diverged(self._loop.fault)
         except HaltInstance as reason:
@@ -220,7 +209,7 @@ class Instance:
         for rest in (loop.branches, loop.open, loop.ready, loop.failed):
             rest.clear()
         loop.root = loop.fault = loop.instance = None
-        self._chances.clear()
+        self._chances = None
         return Teardown(closed, swallowed)
 
     def chance(self) -> Chance:
@@ -230,30 +219,24 @@ class Instance:
             if self._chance_of_callbacks is None:
                 self._chance_of_callbacks = Chance(self._seed, "")
             return self._chance_of_callbacks
+        if self._chances is None:
+            self._chances = WeakKeyDictionary()
         found = self._chances.get(branch)
         if found is None:
             found = self._chances[branch] = Chance(self._seed, branch.path)
         return found
 
-    # --- applying ------------------------------------------------------------------------------------------------------
-
-    def _apply(self, event: Event) -> None:
-        if type(event) is Retried:
-            self.state = after(INSTANCE, self.state, Retried, subject="the instance")
-            kept, self._kept = self._kept, []
-            for each in kept:
-                if self._loop.fault is None:
-                    # A start that was kept has made its transition: the halt and the retry lie after it.
-                    if isinstance(each, InstanceStarted):
-                        self._begin(each)
-                    else:
-                        _APPLY[type(each)](self, each)
-                    self._go_on(event.at_us)
-            if not kept:
+    def _retry(self, event: events.Retried) -> None:
+        self.state = after(INSTANCE, self.state, events.Retried, subject="the instance")
+        kept, self._kept = self._kept, []
+        for each in kept:
+            if self._loop.fault is None:
+                # A start that was kept has made its transition: the halt and the retry lie after it.
+                if isinstance(each, events.InstanceStarted):
+                    self._begin(each)
+                else:
+                    _APPLY[type(each)](self, each)
                 self._go_on(event.at_us)
-        else:
-            _APPLY[type(event)](self, event)
-            self._go_on(event.at_us)
 
     def _go_on(self, at_us: int) -> None:
         loop = self._loop
@@ -277,61 +260,39 @@ class Instance:
 
     def _keep(self, event: Event) -> None:
         # A retry that halted again keeps what it would have applied.
-        if type(event) is not Retried:
+        if type(event) is not events.Retried:
             self._kept.append(event)
 
-    def _start(self, event: InstanceStarted) -> None:
-        self.state = after(INSTANCE, self.state, InstanceStarted, subject="the instance")
+    def _start(self, event: events.InstanceStarted) -> None:
+        self.state = after(INSTANCE, self.state, events.InstanceStarted, subject="the instance")
         self._begin(event)
 
-    def _begin(self, event: InstanceStarted) -> None:
+    def _begin(self, event: events.InstanceStarted) -> None:
         self._loop.ready.append(_Beginning(self._loop, event.input))
 
     def _entry(self, event: CallEvent) -> Entry:
-        if self.state is not InstanceState.RUNNING:
-            raise IllegalTransition(
-                f"{type(event).__name__} cannot happen to a call of an instance that is {self.state.value}.",
-                subject=f"call {event.call}",
-            )
         entry = self._loop.open.get(event.call)
-        if entry is None:
+        if entry is None or self.state is not InstanceState.RUNNING:
             raise IllegalTransition(
-                f"{type(event).__name__} cannot happen to call {event.call}, which is not open.",
+                f"{type(event).__name__} cannot happen to call {event.call}: "
+                + ("it is not open." if entry is None else f"the instance is {self.state.value}."),
                 subject=f"call {event.call}",
             )
         return entry
 
-    def _call_started(self, event: CallStarted) -> None:
+    def _start_call(self, event: events.CallStarted) -> None:
         entry = self._entry(event)
-        entry.state = entry.next_state(CallStarted)
-        entry.be_started(event.performer)
+        entry.state = entry.next_state(events.CallStarted)
+        entry.has_started(event.performer)
 
-    def _call_completed(self, event: CallCompleted) -> None:
+    def _end_call(self, event: CallEvent, ending: Ending, performer: str | None = None) -> None:
         entry = self._entry(event)
-        entry.end(entry.next_state(CallCompleted))
-        entry.be_completed(event.value, event.performer)
-
-    def _call_failed(self, event: CallFailed) -> None:
-        entry = self._entry(event)
-        entry.end(entry.next_state(CallFailed))
-        entry.be_failed(event.failure, event.performer)
-
-    def _call_withdrawn(self, event: CallWithdrawn) -> None:
-        entry = self._entry(event)
-        if isinstance(entry, Timer):
+        if isinstance(event, events.CallWithdrawn) and isinstance(entry, Timer):
             raise IllegalTransition("Only the program withdraws a timer of asyncio's.", subject=f"call {event.call}")
-        entry.end(entry.next_state(CallWithdrawn))
-        entry.be_withdrawn(event.reason)
+        entry.end(entry.next_state(type(event)), ending, performer)
 
-    def _timer_fired(self, event: TimerFired) -> None:
-        entry = self._entry(event)
-        entry.end(entry.next_state(TimerFired))
-        entry.be_completed(b"", None)
-
-    def _change_state(self, event: InstanceHalted | InstanceCancelled) -> None:
+    def _change_state(self, event: events.InstanceHalted | events.InstanceCancelled) -> None:
         self.state = after(INSTANCE, self.state, type(event), subject="the instance")
-
-    # --- ending --------------------------------------------------------------------------------------------------------
 
     def _unwind(self) -> None:
         """When root has failed: cancels what is still open, newest first.
@@ -385,13 +346,11 @@ class Instance:
                     return
         if failure is not None:
             loop.history.ask(FailInstance(failure))
-            self.state = after(INSTANCE, self.state, InstanceFailed, subject="the instance")
+            self.state = after(INSTANCE, self.state, events.InstanceFailed, subject="the instance")
         else:
             assert loop.result is not None
             loop.history.ask(CompleteInstance(loop.result))
-            self.state = after(INSTANCE, self.state, InstanceCompleted, subject="the instance")
-
-    # --- stopping ------------------------------------------------------------------------------------------------------
+            self.state = after(INSTANCE, self.state, events.InstanceCompleted, subject="the instance")
 
     def _call_waited_for(self, branch: Branch) -> int | None:
         waits_for = branch.waits_for
@@ -416,7 +375,7 @@ class Instance:
     def _halted(self, fault: Fault) -> Outcome:
         self._is_spent = True
         halt = self._halt_of(fault)
-        self.state = after(INSTANCE, self.state, InstanceHalted, subject="the instance")
+        self.state = after(INSTANCE, self.state, events.InstanceHalted, subject="the instance")
         self._loop.history.take_commands()
         return Outcome((), halt)
 
@@ -432,13 +391,22 @@ def _number(branch: Branch) -> int:
     return branch.number
 
 
+def _not_now(event: Event, is_spent: bool) -> IllegalTransition:
+    if is_spent:
+        return IllegalTransition(
+            "The instance has stopped in the middle of an advance.", remedy="Close it and rebuild it by replay."
+        )
+    return IllegalTransition(f"{type(event).__name__} is the record of a command: only a replay takes it.")
+
+
 _APPLY: dict[type[Event], Callable[[Instance, Any], None]] = {
-    InstanceStarted: Instance._start,
-    CallStarted: Instance._call_started,
-    CallCompleted: Instance._call_completed,
-    CallFailed: Instance._call_failed,
-    CallWithdrawn: Instance._call_withdrawn,
-    TimerFired: Instance._timer_fired,
-    InstanceHalted: Instance._change_state,
-    InstanceCancelled: Instance._change_state,
+    events.InstanceStarted: Instance._start,
+    events.CallStarted: Instance._start_call,
+    events.CallCompleted: lambda self, event: self._end_call(event, event.value, event.performer),
+    events.CallFailed: lambda self, event: self._end_call(event, event.failure, event.performer),
+    events.CallWithdrawn: lambda self, event: self._end_call(event, event.reason),
+    events.TimerFired: lambda self, event: self._end_call(event, b""),
+    events.Retried: Instance._retry,
+    events.InstanceHalted: Instance._change_state,
+    events.InstanceCancelled: Instance._change_state,
 }

@@ -19,7 +19,7 @@ from .branch import EAGER_DEPTH, WAKING, Branch, BranchLoop, Waitable, enter_tas
 from .commands import HaltInstance, RefusedInProcess, WithdrawCall
 from .events import CallKind, CallWithdrawn, Failure
 from .history import Program
-from .site import Site, end_of_path, is_sleep
+from .site import end_of_path, is_sleep
 from .transitions import CallState, Table, after, table_of
 
 TIMER_OPERATION = "timer"
@@ -79,6 +79,10 @@ class Turn:
         return is_sleep(self._callback) and self._args[0] is future
 
 
+Ending = bytes | Failure | str
+"""How a call ended: its value, its failure, or the reason for which it was withdrawn."""
+
+
 class Entry(Waitable):
     """A call while it is open: its number, what it asks for, and where it stands."""
 
@@ -86,7 +90,11 @@ class Entry(Waitable):
     home: Loop
 
     def __init__(self, home: Loop, kind: CallKind, operation: str, *, is_owned: bool) -> None:
-        super().__init__(home, 0, is_owned)
+        self.home = home
+        self.number = 0
+        self.is_owned = is_owned
+        self._waiter = None
+        self._more = None
         self.kind = kind
         self.operation = operation
         self.table: Table[CallState] = table_of(kind)
@@ -101,18 +109,13 @@ class Entry(Waitable):
             self.state = CallState.WITHDRAWN
             return
         branch = home.current
-        created_at: Site = () if branch is None else branch.created_at
         error = sys.exception()
         self.number, self.due_us = home.history.request(
-            self.kind, self.operation, payload, due_us=due_us, created_at=created_at
+            self.kind, self.operation, payload, due_us=due_us, created_at=() if branch is None else branch.created_at
         )
         home.open[self.number] = self
         if error is not None:
             _note_call_on_the_way(error, self.number)
-
-    def next_state(self, event: type) -> CallState:
-        """Where `event` would lead; raises and changes nothing if the table has no such step."""
-        return after(self.table, self.state, event, subject=f"call {self.number}")
 
     def belong_to(self, branch: Branch) -> None:
         """Ends with that branch, if it is still open then."""
@@ -121,32 +124,34 @@ class Entry(Waitable):
             branch.handles = {}
         branch.handles[self.number] = self
 
-    def end(self, state: CallState) -> None:
+    def next_state(self, event: type) -> CallState:
+        """Where `event` would lead; raises and changes nothing if the table has no such step."""
+        found = self.table[self.state].get(event)
+        return found or after(self.table, self.state, event, subject=f"call {self.number}")
+
+    def end(self, state: CallState, ending: Ending, performer: str | None) -> None:
+        """Is open no longer, and wakes who waited."""
         self.state = state
         del self.home.open[self.number]
-        if self.owner is not None and self.owner.handles is not None:
-            self.owner.handles.pop(self.number, None)
+        if self.owner is not None:
+            if self.owner.handles is not None:
+                self.owner.handles.pop(self.number, None)
             self.owner = None
+        self.has_ended(ending, performer)
 
     def end_by_program(self, reason: str) -> None:
-        if self.home.dead or self.number not in self.home.open:
-            return
-        state = self.next_state(CallWithdrawn)
-        self.home.history.ask(WithdrawCall(self.number, reason))
-        self.end(state)
-        self.be_withdrawn(reason)
+        """Withdraws it, if it is open: the command is made at once, not a turn later."""
+        if not self.home.dead and self.number in self.home.open:
+            state = self.next_state(CallWithdrawn)
+            self.home.history.ask(WithdrawCall(self.number, reason))
+            self.end(state, reason, None)
 
-    def be_started(self, performer: str | None) -> None:
+    def has_ended(self, ending: Ending, performer: str | None) -> None:
+        """Passes on how it ended."""
         raise NotImplementedError
 
-    def be_completed(self, value: bytes, performer: str | None) -> None:
-        raise NotImplementedError
-
-    def be_failed(self, failure: Failure, performer: str | None) -> None:
-        raise NotImplementedError
-
-    def be_withdrawn(self, reason: str) -> None:
-        raise NotImplementedError
+    def has_started(self, performer: str | None) -> None:
+        """A performer has begun. Timers have none: their table knows no start."""
 
 
 class Timer(Entry):
@@ -159,11 +164,9 @@ class Timer(Entry):
         self._turn = turn
         self.ask(b"", due_us)
 
-    def be_completed(self, value: bytes, performer: str | None) -> None:
-        self.home.ready.append(self._turn)
-
-    def be_withdrawn(self, reason: str) -> None:
-        self._turn.cancel()
+    def has_ended(self, ending: Ending, performer: str | None) -> None:
+        if self.state is CallState.COMPLETED:
+            self.home.ready.append(self._turn)
 
     def cancel(self) -> None:
         self._turn.cancel()
@@ -181,7 +184,9 @@ class Timer(Entry):
 
 
 class Loop(BranchLoop):
-    """asyncio's view of an instance. `entered` and `left` make it the running loop of this thread, inside another one or not."""
+    """asyncio's view of an instance. `enter` and `leave` make it the running loop of this thread, inside another one or not."""
+
+    __slots__ = ("_outer", "_outer_hooks", "_outer_task", "instance", "now_us", "open")
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
@@ -214,11 +219,11 @@ class Loop(BranchLoop):
 
     def run_dry(self) -> None:
         """Runs what is ready until nothing is, or until a fault stops it."""
-        ready = self.ready
-        while ready and self.fault is None:
-            ready.popleft().turn()
-
-    # --- what asyncio asks of a loop -----------------------------------------------------------------------------------
+        for each in self.ready:  # which grows meanwhile
+            each.turn()
+            if self.fault is not None:
+                break
+        self.ready.clear()
 
     def time(self) -> float:
         return self.now_us / 1_000_000

@@ -13,20 +13,8 @@ from typing import TypeVar
 
 from procession.errors import InternalError
 
-from .events import (
-    CallCompleted,
-    CallFailed,
-    CallKind,
-    CallStarted,
-    CallWithdrawn,
-    InstanceCancelled,
-    InstanceCompleted,
-    InstanceFailed,
-    InstanceHalted,
-    InstanceStarted,
-    Retried,
-    TimerFired,
-)
+from . import events
+from .events import CallKind
 
 
 class InstanceState(StrEnum):
@@ -65,28 +53,28 @@ def _frozen(table: dict[State, dict[type, State]]) -> Table[State]:
 
 
 _END_CALL: dict[type, CallState] = {
-    CallCompleted: CallState.COMPLETED,
-    CallFailed: CallState.FAILED,
-    CallWithdrawn: CallState.WITHDRAWN,
+    events.CallCompleted: CallState.COMPLETED,
+    events.CallFailed: CallState.FAILED,
+    events.CallWithdrawn: CallState.WITHDRAWN,
 }
 
 INSTANCE: Table[InstanceState] = _frozen(
     {
         InstanceState.NEW: {
-            InstanceStarted: InstanceState.RUNNING,
-            InstanceHalted: InstanceState.HALTED,
+            events.InstanceStarted: InstanceState.RUNNING,
+            events.InstanceHalted: InstanceState.HALTED,
         },
         InstanceState.RUNNING: {
-            InstanceCompleted: InstanceState.COMPLETED,
-            InstanceFailed: InstanceState.FAILED,
-            InstanceHalted: InstanceState.HALTED,
-            InstanceCancelled: InstanceState.CANCELLED,
+            events.InstanceCompleted: InstanceState.COMPLETED,
+            events.InstanceFailed: InstanceState.FAILED,
+            events.InstanceHalted: InstanceState.HALTED,
+            events.InstanceCancelled: InstanceState.CANCELLED,
         },
         InstanceState.HALTED: {
-            Retried: InstanceState.RUNNING,
+            events.Retried: InstanceState.RUNNING,
             # A halted instance that cannot even be replayed on this source is halted once more.
-            InstanceHalted: InstanceState.HALTED,
-            InstanceCancelled: InstanceState.CANCELLED,
+            events.InstanceHalted: InstanceState.HALTED,
+            events.InstanceCancelled: InstanceState.CANCELLED,
         },
         InstanceState.COMPLETED: {},
         InstanceState.FAILED: {},
@@ -97,9 +85,9 @@ INSTANCE: Table[InstanceState] = _frozen(
 CALL: Table[CallState] = _frozen(
     {
         # Work can end without a start: a service's start is nobody's business, and a person may fail or withdraw what lies open.
-        CallState.REQUESTED: {CallStarted: CallState.STARTED, **_END_CALL},
+        CallState.REQUESTED: {events.CallStarted: CallState.STARTED, **_END_CALL},
         # Started again after a put-back.
-        CallState.STARTED: {CallStarted: CallState.STARTED, **_END_CALL},
+        CallState.STARTED: {events.CallStarted: CallState.STARTED, **_END_CALL},
         CallState.COMPLETED: {},
         CallState.FAILED: {},
         CallState.WITHDRAWN: {},
@@ -108,7 +96,7 @@ CALL: Table[CallState] = _frozen(
 
 TIMER: Table[CallState] = _frozen(
     {
-        CallState.REQUESTED: {TimerFired: CallState.COMPLETED, CallWithdrawn: CallState.WITHDRAWN},
+        CallState.REQUESTED: {events.TimerFired: CallState.COMPLETED, events.CallWithdrawn: CallState.WITHDRAWN},
         CallState.STARTED: {},
         CallState.COMPLETED: {},
         CallState.FAILED: {},
