@@ -319,10 +319,7 @@ class Branch(asyncio.Future[Any]):
                 self._must_cancel = False
 
     def __call__(self, future: asyncio.Future[Any]) -> None:
-        """Not called: the loop sees by `WAKING` that a future wakes this branch, and calls `wake`."""
-        self.wake(future)
-
-    def wake(self, future: asyncio.Future[Any]) -> None:
+        """A future that it waits for is done; the loop calls this at once, and puts the branch into the queue."""
         self._woken_by = future
         self.home.ready.append(self)
 
@@ -451,10 +448,6 @@ class Branch(asyncio.Future[Any]):
     def set_name(self, value: object) -> None:
         # TaskGroup of 3.11 passes on the name it was not given.
         self._name = value
-
-    def get_stack(self, *, limit: int | None = None) -> list[Any]:
-        frame = getattr(self._coro, "cr_frame", None)
-        return [] if frame is None else [frame]
 
     def set_result(self, result: Any) -> None:
         raise RuntimeError("A branch does not support set_result")

@@ -36,13 +36,13 @@ class Call(Entry, Awaitable[R_co], Generic[R_co]):
     def __init__(
         self,
         home: Loop,
-        asked: tuple[CallKind, str],
+        kind: CallKind,
+        operation: str,
         decode: Callable[[bytes], R_co],
         rebuild: Callable[[Failure], Exception],
-        *,
         is_owned: bool,
     ) -> None:
-        super().__init__(home, *asked, is_owned=is_owned)
+        super().__init__(home, kind, operation, is_owned)
         self.performer: str | None = None
         self._decode = decode
         self._rebuild = rebuild
@@ -117,7 +117,7 @@ def request(
 ) -> Call[R]:
     """Asks for an operation or a timer at once, and gives the handle. It ends with the branch that asked, if it is open then."""
     home = _home(operation)
-    call = Call(home, (kind, operation), decode, rebuild, is_owned=False)
+    call = Call(home, kind, operation, decode, rebuild, False)
     call.ask(input, due_us)
     if home.current is not None and call.number:
         call.belong_to(home.current)
@@ -134,7 +134,7 @@ async def perform(
     due_us: int | None = None,
 ) -> R:
     """Asks for an operation or a timer and waits for its end. Cancelling the wait withdraws the call, at once."""
-    call = Call(_home(operation), (kind, operation), decode, rebuild, is_owned=True)
+    call = Call(_home(operation), kind, operation, decode, rebuild, True)
     call.ask(input, due_us)
     return await call
 

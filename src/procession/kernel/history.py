@@ -143,7 +143,7 @@ class History:
         number = self.next_call
         self.next_call = number + 1
         if self._recorded is None:
-            site = site_from(sys._getframe(1), created_at)
+            site = site_from(sys._getframe(2), created_at)
             self.commands.append(RequestCall(number, kind, operation, payload, due_us, site))
             return number, due_us
         recorded = self._next_recorded()

@@ -17,7 +17,7 @@ from .branch import Branch, Fault
 from .commands import NOTHING_TO_DO, CompleteInstance, FailInstance, Halt, HaltInstance, Outcome, RecordResult
 from .events import CallEvent, CallKind, Event, is_recorded
 from .history import Divergence, Program, kept_facts
-from .loop import ASKED_MEANWHILE, Ending, Entry, Loop, Timer
+from .loop import ASKED_MEANWHILE, Ending, Entry, Loop, Timer, Turn
 from .ordered import Chance
 from .site import BranchStack, stack_of, stack_of_error
 from .transitions import INSTANCE, CallState, IllegalTransition, InstanceState, after
@@ -58,29 +58,6 @@ class OpenCalls(Mapping[int, OpenCall]):
 
     def __len__(self) -> int:
         return len(self._entries)
-
-
-class _Beginning:
-    """The first turn: decodes the input, makes the root branch and runs it to its first wait."""
-
-    __slots__ = ("_input", "_loop")
-
-    def __init__(self, loop: Loop, payload: bytes) -> None:
-        self._loop = loop
-        self._input = payload
-
-    def turn(self) -> None:
-        loop = self._loop
-        try:
-            # A context of its own: nothing of the host's (a decimal context, say) may reach the instance.
-            root = Branch(loop, loop.program.main(self._input), None, context=Context())
-        except (KeyboardInterrupt, SystemExit) as interrupt:
-            loop.stop_for(interrupt)
-        except Exception as error:  # an input that no longer fits the process halts like any bug
-            loop.halt_for_bug(error, None)
-        else:
-            loop.root = root
-            root.turn()
 
 
 class Instance:
@@ -268,7 +245,13 @@ class Instance:
         self._begin(event)
 
     def _begin(self, event: events.InstanceStarted) -> None:
-        self._loop.ready.append(_Beginning(self._loop, event.input))
+        # Contexts of their own: nothing of the host's (a decimal context, say) may reach the instance.
+        self._loop.ready.append(Turn(self._loop, self._run_root, (event.input,), Context()))
+
+    def _run_root(self, payload: bytes) -> None:
+        loop = self._loop
+        loop.root = root = Branch(loop, loop.program.main(payload), None, context=Context())
+        root.turn()
 
     def _entry(self, event: CallEvent) -> Entry:
         entry = self._loop.open.get(event.call)

@@ -20,7 +20,7 @@ from .commands import HaltInstance, RefusedInProcess, WithdrawCall
 from .events import CallKind, CallWithdrawn, Failure
 from .history import Program
 from .site import end_of_path, is_sleep
-from .transitions import CallState, Table, after, table_of
+from .transitions import CALL, TIMER, CallState, after
 
 TIMER_OPERATION = "timer"
 
@@ -86,10 +86,10 @@ Ending = bytes | Failure | str
 class Entry(Waitable):
     """A call while it is open: its number, what it asks for, and where it stands."""
 
-    __slots__ = ("due_us", "kind", "operation", "owner", "state", "table")
+    __slots__ = ("due_us", "kind", "operation", "owner", "state")
     home: Loop
 
-    def __init__(self, home: Loop, kind: CallKind, operation: str, *, is_owned: bool) -> None:
+    def __init__(self, home: Loop, kind: CallKind, operation: str, is_owned: bool) -> None:
         self.home = home
         self.number = 0
         self.is_owned = is_owned
@@ -97,7 +97,6 @@ class Entry(Waitable):
         self._more = None
         self.kind = kind
         self.operation = operation
-        self.table: Table[CallState] = table_of(kind)
         self.state = CallState.REQUESTED
         self.due_us: int | None = None
         self.owner: Branch | None = None
@@ -126,8 +125,8 @@ class Entry(Waitable):
 
     def next_state(self, event: type) -> CallState:
         """Where `event` would lead; raises and changes nothing if the table has no such step."""
-        found = self.table[self.state].get(event)
-        return found or after(self.table, self.state, event, subject=f"call {self.number}")
+        table = TIMER if self.kind is CallKind.TIMER else CALL
+        return table[self.state].get(event) or after(table, self.state, event, subject=f"call {self.number}")
 
     def end(self, state: CallState, ending: Ending, performer: str | None) -> None:
         """Is open no longer, and wakes who waited."""
@@ -160,7 +159,7 @@ class Timer(Entry):
     __slots__ = ("_turn",)
 
     def __init__(self, home: Loop, due_us: int, turn: Turn) -> None:
-        super().__init__(home, CallKind.TIMER, TIMER_OPERATION, is_owned=False)
+        super().__init__(home, CallKind.TIMER, TIMER_OPERATION, False)
         self._turn = turn
         self.ask(b"", due_us)
 
@@ -230,7 +229,7 @@ class Loop(BranchLoop):
 
     def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Any:  # type: ignore[override]
         if context is WAKING:
-            callback.wake(args[0])
+            callback(args[0])
             return None
         turn = Turn(self, callback, args, context)
         if not self.dead:
@@ -280,17 +279,8 @@ class Loop(BranchLoop):
     def is_closed(self) -> bool:
         return self.dead
 
-    def get_task_factory(self) -> None:
-        return None
-
-    def get_exception_handler(self) -> None:
-        return None
-
     def call_exception_handler(self, context: Mapping[str, Any]) -> None:
         """Ignores it: "exception was never retrieved" comes when the collector likes. What nobody awaited decides at the end."""
-
-    def default_exception_handler(self, context: Mapping[str, Any]) -> None:
-        """Ignores it, like the above."""
 
 
 def _no_hook(generator: object) -> None:

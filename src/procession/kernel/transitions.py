@@ -14,7 +14,6 @@ from typing import TypeVar
 from procession.errors import InternalError
 
 from . import events
-from .events import CallKind
 
 
 class InstanceState(StrEnum):
@@ -103,11 +102,6 @@ TIMER: Table[CallState] = _frozen(
         CallState.WITHDRAWN: {},
     }
 )
-
-
-def table_of(kind: CallKind) -> Table[CallState]:
-    """The life cycle of a call of this kind."""
-    return TIMER if kind is CallKind.TIMER else CALL
 
 
 def after(table: Table[State], state: State, event: type, *, subject: str) -> State:
