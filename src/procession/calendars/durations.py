@@ -98,9 +98,8 @@ def _parts(text: str) -> list[tuple[Decimal, bool, str]]:
     parts: list[tuple[Decimal, bool, str]] = []
     position = 0
     while position < len(lowered):
-        if parts and (between := _BETWEEN.match(lowered, position)):
-            position = between.end()
-        part = _PART.match(lowered, position)
+        between = _BETWEEN.match(lowered, position) if parts else None
+        part = _PART.match(lowered, between.end() if between else position)
         if part is None:
             break
         parts.append((Decimal(part["number"]), part["working"] is not None, _unit(part["unit"], text)))

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError, SchemaSerializer, SchemaValidator, ValidationError, core_schema
 
-from procession.language.core_schemas import Node, Schema, schema_of, type_name
+from procession.language.core_schemas import CROSSING, Node, Schema, schema_of, type_name
 from procession.language.fields import Field, fields_of_value
 from procession.language.problems import from_fault, from_validation, invalid, oversized
 from procession.language.rewriting import Direction, rewritten
@@ -22,9 +22,6 @@ __all__ = ["PAYLOAD_LIMIT_BYTES", "ArgumentsCodec", "Parameter", "ValueCodec"]
 
 T = TypeVar("T")
 _MISSING: Any = object()
-_CONFIG = core_schema.CoreConfig(
-    ser_json_bytes="base64", val_json_bytes="base64", ser_json_timedelta="iso8601", allow_inf_nan=False
-)
 
 
 class _Crossing:
@@ -253,13 +250,13 @@ def _schema_of_parameters(parameters: tuple[Parameter, ...], where: str) -> Sche
 
 def _validator(node: Any) -> SchemaValidator:
     try:
-        return SchemaValidator(node, _CONFIG, _use_prebuilt=False)
+        return SchemaValidator(node, CROSSING, _use_prebuilt=False)
     except TypeError:  # an older pydantic, which does not reuse a class's own validator unasked
-        return SchemaValidator(node, _CONFIG)
+        return SchemaValidator(node, CROSSING)
 
 
 def _serializer(node: Any) -> SchemaSerializer:
     try:
-        return SchemaSerializer(node, _CONFIG, _use_prebuilt=False)
+        return SchemaSerializer(node, CROSSING, _use_prebuilt=False)
     except TypeError:
-        return SchemaSerializer(node, _CONFIG)
+        return SchemaSerializer(node, CROSSING)

@@ -11,11 +11,18 @@ from typing import Any
 
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticUndefinedAnnotation
+from pydantic_core import core_schema
 
 from procession.errors import NotDeclarable
 
 Node = dict[str, Any]
 """One node of a core schema. `Any` because pydantic's own type for it is a union of fifty typed dictionaries."""
+
+
+CROSSING = core_schema.CoreConfig(
+    ser_json_bytes="base64", val_json_bytes="base64", ser_json_timedelta="iso8601", allow_inf_nan=False
+)
+"""How bytes, durations and fractions are written. A class has a configuration of its own, so each node is given this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,6 @@ class Shape(StrEnum):
 
     TEXT = "text"
     NUMBER = "number"
-    INTEGER = "integer"
     BOOLEAN = "boolean"
     NULL = "null"
     ARRAY = "array"
@@ -132,7 +138,7 @@ class Shape(StrEnum):
 
 
 _SHAPES = {
-    "int": Shape.INTEGER,
+    "int": Shape.NUMBER,
     "float": Shape.NUMBER,
     "bool": Shape.BOOLEAN,
     "none": Shape.NULL,
@@ -170,9 +176,7 @@ def _shape_of_value(value: object) -> Shape:
         return Shape.BOOLEAN
     if isinstance(value, str) or hasattr(value, "value"):  # an enum member in a Literal is written as its value
         return Shape.TEXT if isinstance(value, str) else _shape_of_value(value.value)
-    if isinstance(value, int):
-        return Shape.INTEGER
-    if isinstance(value, float):
+    if isinstance(value, int | float):
         return Shape.NUMBER
     return Shape.NULL if value is None else Shape.ANY
 

@@ -8,6 +8,8 @@ from pydantic_core import ValidationError
 from procession.errors import InvalidValue, PayloadTooLarge
 from procession.language.strict_json import DIGITS_LIMIT, PAYLOAD_LIMIT_BYTES, Fault, join, too_large
 
+CHOICE = "|"
+"""How the label of a member of a union begins in the place that pydantic tells."""
 _SHOWN = 60
 _LARGEST_INTEGER = 10**DIGITS_LIMIT
 
@@ -43,7 +45,8 @@ def _problems(findings: Iterable[Any]) -> dict[str, str]:
     for finding in findings:
         path = ""
         for part in finding["loc"]:
-            path = join(path, part) if part != "[key]" else join(path, "key")
+            if not str(part).startswith(CHOICE):
+                path = join(path, "key" if part == "[key]" else part)
         sentence = _sentence(finding)
         found[path] = f"{found[path]}, or {sentence}" if path in found and sentence not in found[path] else sentence
     return found
@@ -62,7 +65,7 @@ def _sentence(finding: Mapping[str, Any]) -> str:
             return "is a moment without a time zone: nobody can say when that is"
         case "less_than" | "greater_than" if abs(_limit(context)) == _LARGEST_INTEGER:
             return f"is a number of more than {DIGITS_LIMIT} digits"
-        case "moment" | "subclass" | "tag" | "twice" | "union":
+        case "literal" | "moment" | "number" | "subclass" | "tag" | "twice" | "union":
             return str(finding["msg"])
         case "recursion_loop":
             return "holds itself, which cannot be written down"

@@ -9,14 +9,25 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any
 
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import core_schema
 
 from procession.errors import NotDeclarable
-from procession.language.core_schemas import Node, Schema, Shape, map_children, shapes_of, unwrapped
+from procession.language.core_schemas import CROSSING, Node, Schema, Shape, map_children, shapes_of, unwrapped
 from procession.language.moments import moment_text, read_moment
 from procession.language.ordered_sets import OrderedFrozenSet, OrderedSet
+from procession.language.problems import CHOICE
 from procession.language.strict_json import DIGITS_LIMIT
 from procession.language.unions import Tagging, Undecidable, members_of, only_member, tagged_object, tagging_of
+from procession.language.value_rules import (
+    exactly,
+    in_order,
+    literal_table,
+    looked_up,
+    number,
+    of_exactly,
+    ordered_frozen_set,
+    ordered_set,
+)
 
 
 class Direction(Enum):
@@ -70,7 +81,7 @@ class _Rewriting:
             "dict": self._dict,
             "datetime": self._datetime,
             "int": self._int,
-            "float": self._finite,
+            "float": self._float,
             "decimal": self._finite,
             "default": self._default,
             "model": self._class,
@@ -80,6 +91,7 @@ class _Rewriting:
             "dataclass-args": self._fields,
             "json-or-python": self._json_or_python,
             "lax-or-strict": self._lax_or_strict,
+            "literal": self._literal,
         }
 
     def complete(self) -> Node:
@@ -130,6 +142,26 @@ class _Rewriting:
     def _finite(self, node: Node) -> Node:
         return {**node, "allow_inf_nan": False}
 
+    def _literal(self, node: Node) -> Node:
+        try:
+            table = literal_table(node["expected"])
+        except ValueError as error:
+            raise self._refusal(str(error), "Drop one of them.") from None
+        if self._direction is Direction.WRITE:
+            check = of_exactly(frozenset(type(value) for value in node["expected"]))
+        elif all(isinstance(value, str) for value in node["expected"]):
+            return node
+        else:
+            check = looked_up(table)
+        return _with_ref(node, dict(core_schema.no_info_before_validator_function(check, _without_ref(node))))
+
+    def _float(self, node: Node) -> Node:
+        node = self._finite(node)
+        if self._direction is not Direction.WRITE:
+            return node
+        # pydantic takes whatever can be made a float, even strictly: a Decimal would come back as another number.
+        return _with_ref(node, dict(core_schema.no_info_before_validator_function(number, _without_ref(node))))
+
     def _datetime(self, node: Node) -> Node:
         node = {**node, "tz_constraint": "aware", "strict": True}
         if self._direction is Direction.WRITE:
@@ -143,10 +175,10 @@ class _Rewriting:
         node = map_children(node, self._node)
         if self._direction is Direction.WRITE:
             plain = _without_ref(node)
-            in_order = core_schema.wrap_serializer_function_ser_schema(_in_order, schema=plain)
-            return {**node, "serialization": node.get("serialization", in_order)}
+            sorted_list = core_schema.wrap_serializer_function_ser_schema(in_order, schema=plain)
+            return {**node, "serialization": node.get("serialization", sorted_list)}
         listed = {key: value for key, value in node.items() if key in ("items_schema", "min_length", "max_length")}
-        make = _ordered_frozen_set if node["type"] == "frozenset" else _ordered_set
+        make = ordered_frozen_set if node["type"] == "frozenset" else ordered_set
         read = core_schema.no_info_after_validator_function(make, {"type": "list", "strict": True, **listed})
         return _with_ref(node, dict(read))
 
@@ -190,7 +222,7 @@ class _Rewriting:
         inner = {**node, "config": _config(node), "revalidate_instances": "always"}
         inner = map_children(inner, self._node)
         if self._direction is Direction.WRITE and not node.get("root_model"):
-            checked = core_schema.no_info_before_validator_function(_exactly(node["cls"]), _without_ref(inner))
+            checked = core_schema.no_info_before_validator_function(exactly(node["cls"]), _without_ref(inner))
             return _with_ref(node, dict(checked))
         return inner
 
@@ -238,7 +270,7 @@ class _Rewriting:
         except Undecidable as error:
             raise self._refusal(str(error).rstrip("."), "") from None
         if not tagging.tagged:
-            return map_children(node, self._node)
+            return {**node, "choices": _labelled([self._node(member) for member in members])}
         changed = Tagging(
             {tag: self._node(member) for tag, member in tagging.tagged.items()},
             tuple(self._node(member) for member in tagging.plain),
@@ -258,7 +290,7 @@ def _written_union(tagging: Tagging) -> Node:
         )
     )
     if tagging.plain:
-        chosen = {"type": "union", "choices": [*tagging.plain, chosen], "mode": "left_to_right"}
+        chosen = {"type": "union", "choices": _labelled([*tagging.plain, chosen]), "mode": "left_to_right"}
     tagged = tagged_object(tagging)
     written: Node = {"type": "union", "choices": [*tagging.plain, tagged]} if tagging.plain else tagged
 
@@ -278,51 +310,16 @@ def _read_union(tagging: Tagging) -> Node:
     )
     if not tagging.plain:
         return dict(tagged)
-    return {"type": "union", "choices": [*tagging.plain, dict(tagged)], "mode": "left_to_right"}
+    return {"type": "union", "choices": _labelled([*tagging.plain, dict(tagged)]), "mode": "left_to_right"}
 
 
-def _in_order(value: Any, serialize: core_schema.SerializerFunctionWrapHandler) -> list[Any]:
-    """A set as a list whose order depends on its elements alone."""
-    written: list[Any] = list(serialize(value))
-    try:
-        return sorted(written)
-    except TypeError:
-        return sorted(written, key=repr)
-
-
-def _ordered_set(elements: list[Any]) -> OrderedSet[Any]:
-    made = OrderedSet(elements)
-    if len(made) < len(elements):
-        raise PydanticCustomError("twice", "holds an element twice, which a set cannot")
-    return made
-
-
-def _ordered_frozen_set(elements: list[Any]) -> OrderedFrozenSet[Any]:
-    made = OrderedFrozenSet(elements)
-    if len(made) < len(elements):
-        raise PydanticCustomError("twice", "holds an element twice, which a set cannot")
-    return made
-
-
-def _exactly(expected: type) -> Callable[[Any], Any]:
-    """A subclass would cross as its base and lose what it adds: it is refused."""
-
-    def check(value: Any) -> Any:
-        if type(value) is expected or not isinstance(value, expected):
-            return value
-        raise PydanticCustomError(
-            "subclass",
-            "is a {actual}, but the type here is {expected}, and what {actual} adds would be lost: "
-            "write the union of both in the annotation",
-            {"actual": type(value).__name__, "expected": expected.__name__},
-        )
-
-    return check
+def _labelled(choices: list[Node]) -> list[tuple[Node, str]]:
+    """Choices whose label no field has, so that a path in an error can leave it out."""
+    return [(choice, f"{CHOICE}{number}") for number, choice in enumerate(choices)]
 
 
 def _config(node: Node) -> Node:
-    crossing = {"ser_json_bytes": "base64", "val_json_bytes": "base64", "ser_json_timedelta": "iso8601"}
-    return {**node.get("config", {}), **crossing, "allow_inf_nan": False}
+    return {**node.get("config", {}), **CROSSING}
 
 
 def _with_ref(source: Node, node: Node) -> Node:

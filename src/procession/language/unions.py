@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pydantic_core import PydanticCustomError, core_schema
 
-from procession.language.core_schemas import Node, Schema, Shape, choices_of, shapes_of, unwrapped
+from procession.language.core_schemas import CROSSING, Node, Schema, Shape, choices_of, shapes_of, unwrapped
 
 
 class Undecidable(ValueError):
@@ -28,14 +28,11 @@ class Tagging:
 
     tagged: Mapping[str, Node]
     plain: tuple[Node, ...]
-    tag_by_type: Mapping[type, str]
+    tag_by_type: Mapping[type, str | None]
 
     def tag_of(self, value: object) -> str | None:
         """The tag a value is written with; None if it is written plainly."""
-        return self.tag_by_type.get(type(value)) or self._inherited_tag(value)
-
-    def _inherited_tag(self, value: object) -> str | None:
-        # A datetime is a date and our ordered sets are sets: the nearest class in the order of inheritance decides.
+        # A True is an int and our ordered sets are sets: the nearest class in the order of inheritance decides.
         return next((self.tag_by_type[base] for base in type(value).__mro__ if base in self.tag_by_type), None)
 
 
@@ -76,19 +73,13 @@ def members_of(union: Node, schema: Schema) -> list[Node]:
 
 def tagging_of(members: list[Node], schema: Schema) -> Tagging:
     """Which members of a union need a tag, and which tag. Raises `Undecidable` if Python cannot tell them apart."""
-    literals = [m for m in members if unwrapped(m, schema)["type"] in ("literal", "none")]
-    others = [m for m in members if m not in literals]
     crowd = Counter(shape for member in members for shape in shapes_of(member, schema))
+    needing = [member for member in members if _needs_tag(member, members, crowd, schema)]
+    if needing:  # a tag is an object itself, so an object beside it needs one too
+        needing = [m for m in members if m in needing or Shape.OBJECT in shapes_of(m, schema)]
     tagged: dict[str, Node] = {}
-    plain = list(literals)
-    tag_by_type: dict[type, str] = {}
-    for member in others:
-        shapes = shapes_of(member, schema)
-        alone = all(crowd[shape] == 1 for shape in shapes)
-        only_literals_beside = unwrapped(member, schema)["type"] == "str" and _is_only_text(member, others, schema)
-        if (alone or only_literals_beside) and Shape.ANY not in shapes:
-            plain.append(member)
-            continue
+    tag_by_type: dict[type, str | None] = {}
+    for member in needing:
         tag, value_type = _tag(member, schema)
         if tag in tagged or value_type in tag_by_type:
             raise Undecidable(
@@ -96,11 +87,36 @@ def tagging_of(members: list[Node], schema: Schema) -> Tagging:
             )
         tagged[tag] = member
         tag_by_type[value_type] = tag
-    return Tagging(tagged, tuple(plain), tag_by_type)
+    plain = tuple(member for member in members if member not in needing)
+    for member in plain:
+        node = unwrapped(member, schema)
+        plain_type = node["cls"] if "cls" in node else _VALUE_TYPES.get(node["type"], ("", type(None)))[1]
+        tag_by_type.setdefault(plain_type, None)
+    return Tagging(tagged, plain, tag_by_type)
 
 
-def _is_only_text(member: Node, others: list[Node], schema: Schema) -> bool:
-    return not any(Shape.TEXT in shapes_of(other, schema) for other in others if other is not member)
+def _needs_tag(member: Node, members: list[Node], crowd: Counter[Shape], schema: Schema) -> bool:
+    kind = unwrapped(member, schema)["type"]
+    if kind in ("literal", "none"):
+        return False  # its few values are tried first
+    shapes = shapes_of(member, schema)
+    if Shape.ANY in shapes:
+        return True
+    if kind == "str" and _is_only_text(member, members, schema):
+        return False  # text beside literals of text: either way it comes back as the same text
+    if kind in ("int", "float") and _are_numbers(members, schema):
+        return False  # a whole number and a fraction are told apart by how they are written: 1 and 1.0
+    return any(crowd[shape] > 1 for shape in shapes)
+
+
+def _are_numbers(members: list[Node], schema: Schema) -> bool:
+    numbers = [m for m in members if Shape.NUMBER in shapes_of(m, schema)]
+    return all(unwrapped(m, schema)["type"] in ("int", "float") for m in numbers)
+
+
+def _is_only_text(member: Node, members: list[Node], schema: Schema) -> bool:
+    others = [m for m in members if m is not member and unwrapped(m, schema)["type"] != "literal"]
+    return not any(Shape.TEXT in shapes_of(other, schema) for other in others)
 
 
 def _tag(member: Node, schema: Schema) -> tuple[str, type]:
@@ -120,7 +136,7 @@ def _tag(member: Node, schema: Schema) -> tuple[str, type]:
 def tagged_object(tagging: Tagging) -> Node:
     """The schema of the object with one member that carries a tagged value."""
     fields = {tag: core_schema.typed_dict_field(member, required=False) for tag, member in tagging.tagged.items()}
-    return dict(core_schema.typed_dict_schema(fields, extra_behavior="forbid"))
+    return dict(core_schema.typed_dict_schema(fields, extra_behavior="forbid", config=CROSSING))
 
 
 def only_member(tags: str) -> Callable[[dict[str, Any]], Any]:
