@@ -1,0 +1,1 @@
+"""How programs outside reach a running engine: today the local socket that the command line uses."""
