@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Any, Literal, NamedTuple, Optional, Union
+from typing import Any, Literal, NamedTuple, Union
 from uuid import UUID
 
 from hypothesis import assume, given, settings
@@ -60,7 +60,7 @@ def _composed(inner: st.SearchStrategy[Made]) -> st.SearchStrategy[Made]:
         inner.map(lambda m: Made(list[m.annotation], st.lists(m.values, max_size=3), False)),  # type: ignore[name-defined]
         inner.map(lambda m: Made(tuple[m.annotation, ...], st.lists(m.values, max_size=3).map(tuple), m.hashable)),  # type: ignore[name-defined]
         inner.map(lambda m: Made(Box[m.annotation], st.builds(Box, m.values), m.hashable)),  # type: ignore[name-defined]
-        inner.map(lambda m: Made(Optional[m.annotation], st.none() | m.values, m.hashable)),
+        inner.map(lambda m: Made(m.annotation | None, st.none() | m.values, m.hashable)),
         st.tuples(st.sampled_from(KEYS), inner).map(
             lambda km: Made(
                 dict[km[0].annotation, km[1].annotation],  # type: ignore[name-defined]

@@ -25,7 +25,8 @@ class Declared:
 
     def __init__(self, body: Callable[..., Any], *, what: str, may_be_sync: bool = False) -> None:
         if not isinstance(body, FunctionType):
-            raise NotDeclarable(f"{what} must be a function, not {type(body).__name__}.", remedy="Write `async def`.")
+            wrong = f"{what} must be a function, not {type(body).__name__}."
+            raise NotDeclarable(f"{place_of_caller()}: {wrong}", remedy="Write `async def`.")
         self.body = body
         self.name = body.__name__
         self.where = place_of(body)
