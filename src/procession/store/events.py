@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
 
@@ -12,7 +13,7 @@ from procession.store.chain import digest_of, link, new_salt
 from procession.store.connections import Connection
 from procession.store.counters import Counters
 from procession.store.instances import Instances
-from procession.store.statements import Prepared, columns_of, insert_into, select_where
+from procession.store.statements import Prepared, insert_into, select_where
 
 EVENT_FORMAT = 1
 
@@ -28,8 +29,7 @@ class NewEvent:
     payload: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(NamedTuple):
     """One event of a history, as the table has it."""
 
     position: int
@@ -56,7 +56,7 @@ _HISTORY = Prepared(
     "after",
 )
 
-assert columns_of(EventRow) == tuple(column.name for column in schema.event.columns)
+assert EventRow._fields == tuple(column.name for column in schema.event.columns)
 
 
 def read_history(connection: Connection, instance: int, *, after: int = 0) -> Iterator[EventRow]:

@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
-from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from operator import itemgetter
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Table
 
 from procession.store.connections import Connection
-from procession.store.statements import columns_of, delete_by_key, insert_into, select_where, update_by_key
+from procession.store.statements import Prepared, delete_by_key, insert_into, select_where, update_by_key
 
 K = TypeVar("K", bound=Hashable)
-R = TypeVar("R")
+R = TypeVar("R", bound=NamedTuple)
 
 
-@dataclass(frozen=True, slots=True)
-class RowMap:
-    """How a table's rows become records and back; statements come from the schema."""
+class RowStatements(Generic[R]):
+    """The statements of one table, made from the schema; a record is a tuple in the order of its columns."""
 
-    table: Table
-    row: Callable[..., Any]
-    key: tuple[str, ...]
-    fixed: tuple[str, ...] = ()  # columns that never change once written
+    def __init__(self, table: Table, row: type[R]) -> None:
+        columns = tuple(column.name for column in table.columns)
+        assert row._fields == columns, f"{row.__name__} and the table {table.name} have different columns"
+        self._table = table
+        self._columns = columns
+        self._key = tuple(column.name for column in table.primary_key)
+        self._updates: dict[frozenset[str], tuple[Prepared, Callable[[R], tuple[Any, ...]]]] = {}
+        self.find = select_where(table, *self._key)
+        self.insert = insert_into(table)
+        self.delete = delete_by_key(table)
 
-    def statements(self) -> RowStatements:
-        return RowStatements(self)
+    def update(self, changed: frozenset[str]) -> tuple[Prepared, Callable[[R], tuple[Any, ...]]]:
+        """The UPDATE of just these columns, and what lays a record out for it.
 
-
-class RowStatements:
-    """The prepared statements of one table, and the getters that lay a record out for them."""
-
-    def __init__(self, rows: RowMap) -> None:
-        columns = columns_of(rows.row)  # type: ignore[arg-type]
-        changing = [name for name in columns if name not in rows.key and name not in rows.fixed]
-        self.find = select_where(rows.table, *rows.key)
-        self.insert = insert_into(rows.table)
-        self.update = update_by_key(rows.table, changing)
-        self.delete = delete_by_key(rows.table)
-        self.all_values = attrgetter(*columns)
-        self.update_values = attrgetter(*changing, *rows.key) if changing else None
+        SQLite rewrites every index that holds a column named in the statement, whether its value changed or not: naming
+        all columns would cost more than all the rest of a hand-off.
+        """
+        found = self._updates.get(changed)
+        if found is None:
+            names = [name for name in self._columns if name in changed]
+            order = [self._columns.index(name) for name in (*names, *self._key)]
+            found = self._updates[changed] = (update_by_key(self._table, names), itemgetter(*order))
+        return found
 
 
 class Identity(Generic[K, R]):
@@ -48,13 +48,15 @@ class Identity(Generic[K, R]):
 
     __slots__ = ("_changed", "_connection", "_make", "_new", "_removed", "_rows", "_statements")
 
-    def __init__(self, connection: Connection, make: Callable[..., R], statements: RowStatements) -> None:
+    def __init__(
+        self, connection: Connection, make: Callable[[Iterable[Any]], R], statements: RowStatements[R]
+    ) -> None:
         self._connection = connection
         self._make = make
         self._statements = statements
         self._rows: dict[K, R] = {}
         self._new: dict[K, None] = {}
-        self._changed: dict[K, None] = {}
+        self._changed: dict[K, frozenset[str]] = {}
         self._removed: dict[K, None] = {}
 
     @property
@@ -78,26 +80,25 @@ class Identity(Generic[K, R]):
         row = self._rows.get(key)
         if row is not None or key in self._removed:
             return row
-        row = self._rows[key] = self._make(*values)
+        row = self._rows[key] = self._make(values)
         return row
 
     def add(self, key: K, row: R) -> None:
         self._rows[key] = row
-        if key in self._removed:
-            del self._removed[key]  # removed and asked anew in one batch: the row stays, with other values
-            self._changed[key] = None
-        else:
-            self._new[key] = None
+        self._new[key] = None
 
-    def change(self, key: K, row: R) -> None:
-        self._rows[key] = row
+    def change(self, key: K, row: R, changes: Mapping[str, object]) -> R:
+        """The record with these columns changed."""
+        row = self._rows[key] = row._replace(**changes)
         if key not in self._new:
-            self._changed[key] = None
+            named = self._changed.get(key)
+            self._changed[key] = frozenset(changes) if named is None else named.union(changes)
+        return row
 
     def remove(self, key: K) -> None:
         self._rows.pop(key, None)
         if key in self._new:
-            del self._new[key]
+            del self._new[key]  # its earlier self, if the batch removed one, stays removed
             return
         self._changed.pop(key, None)
         self._removed[key] = None
@@ -123,15 +124,18 @@ class Identity(Generic[K, R]):
         """Writes what is new, changed and removed; says how many rows."""
         statements, rows, connection = self._statements, self._rows, self._connection
         if self._removed:
-            keys = [key if isinstance(key, tuple) else (key,) for key in self._removed]
-            statements.delete.run_many(connection, keys)
-        # Changes go before new rows: an ended instance frees the business key that a new one takes.
-        if self._changed and statements.update_values is not None:
-            statements.update.run_many(connection, [statements.update_values(rows[key]) for key in self._changed])
+            statements.delete.run_many(connection, [key if isinstance(key, tuple) else (key,) for key in self._removed])
+        if self._changed:
+            # Changes go before new rows: an ended instance frees the business key that a new one takes.
+            groups: dict[frozenset[str], list[R]] = {}
+            for key, named in self._changed.items():
+                groups.setdefault(named, []).append(rows[key])
+            for named, group in groups.items():
+                statement, layout = statements.update(named)
+                statement.run_many(connection, list(map(layout, group)))
         if self._new:
-            statements.insert.run_many(connection, [statements.all_values(rows[key]) for key in self._new])
-        written = len(self._removed) + len(self._new) + len(self._changed)
-        # What was removed stays known as absent: reading it again gives nothing, as it should.
+            statements.insert.run_many(connection, [rows[key] for key in self._new])
+        written = self.unwritten_count
         self._new.clear()
         self._changed.clear()
         self._removed.clear()

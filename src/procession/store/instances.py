@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from typing import TypedDict, Unpack
+from typing import NamedTuple, TypedDict, Unpack
 
 from sqlalchemy import bindparam, func, select
 
@@ -13,12 +13,11 @@ from procession.store import schema
 from procession.store.chain import genesis
 from procession.store.connections import Connection
 from procession.store.counters import Counters
-from procession.store.identity import Identity, RowMap, RowStatements
-from procession.store.statements import Prepared, columns_of, insert_or_replace, select_where
+from procession.store.identity import Identity, RowStatements
+from procession.store.statements import Prepared, insert_or_replace, select_where
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceRow:
+class InstanceRow(NamedTuple):
     """One run of a process, as the table has it."""
 
     id: int
@@ -73,13 +72,9 @@ class InstanceChanges(TypedDict, total=False):
     halt: str | None
 
 
-_FIXED = ("uuid", "process", "number", "name", "initiator", "started_us", "input_digest")
-INSTANCES = RowMap(schema.instance, InstanceRow, key=("id",), fixed=_FIXED)
-
-
 @cache
-def _statements() -> RowStatements:
-    return INSTANCES.statements()
+def _statements() -> RowStatements[InstanceRow]:
+    return RowStatements(schema.instance, InstanceRow)
 
 
 _BY_UUID = select_where(schema.instance, "uuid")
@@ -94,8 +89,6 @@ _LAST_NUMBER = Prepared(
 _ATTRIBUTES_OF = select_where(schema.attribute, "instance")
 _SET_ATTRIBUTE = insert_or_replace(schema.attribute)
 
-assert columns_of(InstanceRow) == tuple(column.name for column in schema.instance.columns)
-
 
 def instance_genesis(uuid: bytes) -> bytes:
     """What stands before an instance's first event in the chain."""
@@ -108,7 +101,7 @@ class Instances:
     def __init__(self, connection: Connection, counters: Counters) -> None:
         self._connection = connection
         self._counters = counters
-        self._rows: Identity[int, InstanceRow] = Identity(connection, InstanceRow, _statements())
+        self._rows: Identity[int, InstanceRow] = Identity(connection, InstanceRow._make, _statements())
         self._tails: dict[int, tuple[int, bytes]] = {}
         self._opened: dict[tuple[str, str], int] = {}
         self._attributes: dict[tuple[int, str], str] = {}
@@ -127,10 +120,7 @@ class Instances:
         return None if row is None else self._with_tail(row)
 
     def get(self, instance: int) -> InstanceRow:
-        row = self.find(instance)
-        if row is None:
-            raise LookupError(f"no instance {instance} in the store")
-        return row
+        return self._with_tail(self._known(instance))
 
     def find_by_uuid(self, uuid: bytes) -> InstanceRow | None:
         return self._find_where(_BY_UUID, (uuid,), lambda row: row.uuid == uuid)
@@ -182,12 +172,9 @@ class Instances:
 
     def change(self, instance: int, **changes: Unpack[InstanceChanges]) -> InstanceRow:
         """The row with these columns changed; sequence and head follow the events by themselves."""
-        row = self.get(instance)
         if "state" in changes:
             changes["state"] = str(changes["state"])
-        row = replace(row, **changes)
-        self._rows.change(instance, row)
-        return row
+        return self._with_tail(self._rows.change(instance, self._known(instance), changes))
 
     def attributes(self, instance: int) -> dict[str, str]:
         """Attribute name to JSON text."""
@@ -203,7 +190,7 @@ class Instances:
         """Sequence number and hash of the last event; for the chain."""
         tail = self._tails.get(instance)
         if tail is None:
-            row = self.get(instance)
+            row = self._known(instance)
             tail = (row.seq, row.head)
         return tail
 
@@ -212,10 +199,7 @@ class Instances:
 
     def write(self) -> int:
         for instance, (seq, head) in self._tails.items():
-            row = self.get(instance)
-            if row.seq != seq or row.head is not head:
-                row = replace(row, seq=seq, head=head)
-            self._rows.change(instance, row)
+            self._rows.change(instance, self._known(instance), {"seq": seq, "head": head})
         self._tails.clear()
         return self._rows.write()
 
@@ -226,11 +210,16 @@ class Instances:
             self._attributes.clear()
         return len(rows)
 
+    def _known(self, instance: int) -> InstanceRow:
+        """The row, its sequence and head as last written."""
+        row = self._rows.find(instance)
+        if row is None:
+            raise LookupError(f"no instance {instance} in the store")
+        return row
+
     def _with_tail(self, row: InstanceRow) -> InstanceRow:
         tail = self._tails.get(row.id)
-        if tail is None or (row.seq == tail[0] and row.head is tail[1]):
-            return row
-        return replace(row, seq=tail[0], head=tail[1])
+        return row if tail is None else row._replace(seq=tail[0], head=tail[1])
 
     def _find_where(
         self, statement: Prepared, values: tuple[object, ...], wanted: Callable[[InstanceRow], bool]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from sqlalchemy import bindparam
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -15,11 +15,10 @@ from procession.store import schema
 from procession.store.connections import Connection
 from procession.store.counters import Counters
 from procession.store.header import compact
-from procession.store.statements import Prepared, columns_of, insert_into, select_where
+from procession.store.statements import Prepared, insert_into, select_where
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseRow:
+class ReleaseRow(NamedTuple):
     """A version of an application's sources; the manifest (JSON text) names its files by digest."""
 
     id: int
@@ -28,8 +27,7 @@ class ReleaseRow:
     first_used_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class SiteRow:
+class SiteRow(NamedTuple):
     """A place in a release's sources; `frames` is JSON, outermost first."""
 
     id: int
@@ -51,8 +49,8 @@ _SOURCE = select_where(schema.source, "digest")
 _SITE = select_where(schema.site, "id")
 _SITE_BY_DIGEST = select_where(schema.site, "release", "digest")
 
-assert columns_of(ReleaseRow) == tuple(column.name for column in schema.release.columns)
-assert columns_of(SiteRow) == tuple(column.name for column in schema.site.columns)
+assert ReleaseRow._fields == tuple(column.name for column in schema.release.columns)
+assert SiteRow._fields == tuple(column.name for column in schema.site.columns)
 
 
 def encode_site(site: Site) -> str:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import attrgetter
+from typing import NamedTuple
 
 from procession.store import schema
 from procession.store.chain import digest_of, genesis, link, new_salt
 from procession.store.connections import Connection
 from procession.store.counters import Counters
 from procession.store.header import optional, optional_text, quoted
-from procession.store.statements import columns_of, insert_into, select_where
+from procession.store.statements import insert_into, select_where
 
 REQUEST_FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRow:
+class RequestRow(NamedTuple):
     """An accepted request, as the table has it."""
 
     number: int
@@ -52,9 +51,8 @@ class NewRequest:
 _INSERT = insert_into(schema.request)
 _BY_NUMBER = select_where(schema.request, "number")
 _BY_CLIENT_ID = select_where(schema.request, "client_id")
-_LAYOUT = attrgetter(*columns_of(RequestRow))
 
-assert columns_of(RequestRow) == tuple(column.name for column in schema.request.columns)
+assert RequestRow._fields == tuple(column.name for column in schema.request.columns)
 
 
 def request_genesis(store_id: bytes) -> bytes:
@@ -138,6 +136,6 @@ class Requests:
     def write(self) -> int:
         written = len(self._rows)
         if written:
-            _INSERT.run_many(self._connection, [_LAYOUT(row) for row in self._rows])
+            _INSERT.run_many(self._connection, self._rows)
             self._rows.clear()
         return written

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from sqlalchemy import bindparam, func, select
 
 from procession.store import schema
 from procession.store.connections import Connection
 from procession.store.counters import Counters
-from procession.store.identity import Identity, RowMap, RowStatements
-from procession.store.statements import Prepared, columns_of, select_where
+from procession.store.identity import Identity, RowStatements
+from procession.store.statements import Prepared, select_where
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceCallRow:
+class ServiceCallRow(NamedTuple):
     """An open service call, as the table has it; `due_us` is when it may start, or while it runs, when it must be over."""
 
     id: int
@@ -57,13 +56,9 @@ class ServiceCallChanges(TypedDict, total=False):
     last_error: str | None
 
 
-_FIXED = ("instance", "call", "idempotency_key", "requested_position")
-SERVICE_CALLS = RowMap(schema.service_call, ServiceCallRow, key=("id",), fixed=_FIXED)
-
-
 @cache
-def _statements() -> RowStatements:
-    return SERVICE_CALLS.statements()
+def _statements() -> RowStatements[ServiceCallRow]:
+    return RowStatements(schema.service_call, ServiceCallRow)
 
 
 _calls = schema.service_call.c
@@ -82,8 +77,6 @@ _NEXT_DUE = Prepared(select(func.min(_calls.due_us)).where(_calls.state == "due"
 
 _END_OF_TIME = 2**62
 
-assert columns_of(ServiceCallRow) == tuple(column.name for column in schema.service_call.columns)
-
 
 class ServiceCalls:
     """The service calls of one batch."""
@@ -91,7 +84,7 @@ class ServiceCalls:
     def __init__(self, connection: Connection, counters: Counters) -> None:
         self._connection = connection
         self._counters = counters
-        self._rows: Identity[int, ServiceCallRow] = Identity(connection, ServiceCallRow, _statements())
+        self._rows: Identity[int, ServiceCallRow] = Identity(connection, ServiceCallRow._make, _statements())
 
     def know(self, row: ServiceCallRow) -> None:
         """Takes a row, as the last commit left it, so that it need not be read again."""
@@ -155,9 +148,7 @@ class ServiceCalls:
     def change(self, service_call: int, **changes: Unpack[ServiceCallChanges]) -> ServiceCallRow:
         if "state" in changes:
             changes["state"] = str(changes["state"])
-        row = replace(self.get(service_call), **changes)
-        self._rows.change(service_call, row)
-        return row
+        return self._rows.change(service_call, self.get(service_call), changes)
 
     def remove(self, service_call: int) -> None:
         """The call has ended."""

@@ -6,7 +6,6 @@ The hot path runs thousands of statements a second; compiling each time would co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import ClauseElement, Select, Table, bindparam, delete, insert, select, update
@@ -103,8 +102,3 @@ def select_where(table: Table, *names: str) -> Prepared:
     for name in names:
         statement = statement.where(table.c[name] == bindparam(name))
     return Prepared(statement, *names)
-
-
-def columns_of(row_class: type) -> tuple[str, ...]:
-    """The columns a row class stands for: its fields, in order."""
-    return tuple(field.name for field in fields(row_class))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, select
 
 from procession.store import schema
 from procession.store.connections import Connection
-from procession.store.identity import Identity, RowMap, RowStatements
-from procession.store.statements import Prepared, columns_of, select_where
+from procession.store.identity import Identity, RowStatements
+from procession.store.statements import Prepared, select_where
 
 
-@dataclass(frozen=True, slots=True)
-class TimerRow:
+class TimerRow(NamedTuple):
     """A moment an instance waits for."""
 
     instance: int
@@ -22,12 +21,9 @@ class TimerRow:
     due_us: int
 
 
-TIMERS = RowMap(schema.timer, TimerRow, key=("instance", "call"))
-
-
 @cache
-def _statements() -> RowStatements:
-    return TIMERS.statements()
+def _statements() -> RowStatements[TimerRow]:
+    return RowStatements(schema.timer, TimerRow)
 
 
 _timers = schema.timer.c
@@ -42,8 +38,6 @@ _DUE = Prepared(
 )
 _NEXT = Prepared(select(func.min(_timers.due_us)))
 
-assert columns_of(TimerRow) == tuple(column.name for column in schema.timer.columns)
-
 
 def next_timer_due_us(connection: Connection) -> int | None:
     """When the next timer is due, as last committed."""
@@ -56,7 +50,7 @@ class Timers:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._rows: Identity[tuple[int, int], TimerRow] = Identity(connection, TimerRow, _statements())
+        self._rows: Identity[tuple[int, int], TimerRow] = Identity(connection, TimerRow._make, _statements())
 
     def find(self, instance: int, call: int) -> TimerRow | None:
         return self._rows.find((instance, call))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from procession.store import schema
 from procession.store.connections import Connection
 from procession.store.counters import Counters
 from procession.store.events import EVENT_FORMAT, NewEvent
-from procession.store.identity import Identity, RowMap, RowStatements
-from procession.store.statements import columns_of, select_where
+from procession.store.identity import Identity, RowStatements
+from procession.store.statements import select_where
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingEventRow:
+class WaitingEventRow(NamedTuple):
     """An event that waits for its halted instance, encoded as it will be recorded; `at_us` is when it came."""
 
     id: int
@@ -27,17 +26,12 @@ class WaitingEventRow:
     payload: bytes | None
 
 
-WAITING_EVENTS = RowMap(schema.waiting_event, WaitingEventRow, key=("id",))
-
-
 @cache
-def _statements() -> RowStatements:
-    return WAITING_EVENTS.statements()
+def _statements() -> RowStatements[WaitingEventRow]:
+    return RowStatements(schema.waiting_event, WaitingEventRow)
 
 
 _OF_INSTANCE = select_where(schema.waiting_event, "instance")
-
-assert columns_of(WaitingEventRow) == tuple(column.name for column in schema.waiting_event.columns)
 
 
 class WaitingEvents:
@@ -46,7 +40,7 @@ class WaitingEvents:
     def __init__(self, connection: Connection, counters: Counters) -> None:
         self._connection = connection
         self._counters = counters
-        self._rows: Identity[int, WaitingEventRow] = Identity(connection, WaitingEventRow, _statements())
+        self._rows: Identity[int, WaitingEventRow] = Identity(connection, WaitingEventRow._make, _statements())
 
     def of_instance(self, instance: int) -> list[WaitingEventRow]:
         """What waits for this instance, in the order in which it came."""

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from typing import TypedDict, Unpack
+from typing import NamedTuple, TypedDict, Unpack
 
 from procession.store import schema
 from procession.store.chain import digest_of, genesis, link, new_salt
 from procession.store.connections import Connection
 from procession.store.counters import Counters
 from procession.store.header import compact, optional, quoted
-from procession.store.identity import Identity, RowMap, RowStatements
-from procession.store.statements import columns_of, insert_into, select_where
+from procession.store.identity import Identity, RowStatements
+from procession.store.statements import insert_into, select_where
 
 ITEM_EVENT_FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class WorkItemRow:
+class WorkItemRow(NamedTuple):
     """A work item, as the table has it."""
 
     id: int
@@ -85,8 +84,7 @@ class NewWorkItemEvent:
     payload: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WorkItemEventRow:
+class WorkItemEventRow(NamedTuple):
     """One entry of an item's own sequence, as the table has it."""
 
     position: int
@@ -104,13 +102,9 @@ class WorkItemEventRow:
     hash: bytes
 
 
-_FIXED = ("uuid", "instance", "call", "operation", "function", "requested_us", "requested_position")
-ITEMS = RowMap(schema.work_item, WorkItemRow, key=("id",), fixed=_FIXED)
-
-
 @cache
-def _statements() -> RowStatements:
-    return ITEMS.statements()
+def _statements() -> RowStatements[WorkItemRow]:
+    return RowStatements(schema.work_item, WorkItemRow)
 
 
 _BY_UUID = select_where(schema.work_item, "uuid")
@@ -119,8 +113,7 @@ _OF_CALL = select_where(schema.work_item, "instance", "call")
 _EVENTS_OF = select_where(schema.work_item_event, "item")
 _INSERT_EVENT = insert_into(schema.work_item_event)
 
-assert columns_of(WorkItemRow) == tuple(column.name for column in schema.work_item.columns)
-assert columns_of(WorkItemEventRow) == tuple(column.name for column in schema.work_item_event.columns)
+assert WorkItemEventRow._fields == tuple(column.name for column in schema.work_item_event.columns)
 
 
 def item_genesis(uuid: bytes) -> bytes:
@@ -148,7 +141,7 @@ class WorkItems:
     def __init__(self, connection: Connection, counters: Counters) -> None:
         self._connection = connection
         self._counters = counters
-        self._rows: Identity[int, WorkItemRow] = Identity(connection, WorkItemRow, _statements())
+        self._rows: Identity[int, WorkItemRow] = Identity(connection, WorkItemRow._make, _statements())
         self._tails: dict[int, tuple[int, bytes]] = {}
         self._events: list[tuple[object, ...]] = []
 
@@ -161,10 +154,7 @@ class WorkItems:
         return None if row is None else self._with_tail(row)
 
     def get(self, item: int) -> WorkItemRow:
-        row = self.find(item)
-        if row is None:
-            raise LookupError(f"no work item {item} in the store")
-        return row
+        return self._with_tail(self._known(item))
 
     def find_by_uuid(self, uuid: bytes) -> WorkItemRow | None:
         for _, mine in self._rows.touched():
@@ -220,9 +210,7 @@ class WorkItems:
         """The item with these columns changed; whether the version grows is the caller's to say."""
         if "state" in changes:
             changes["state"] = str(changes["state"])
-        row = replace(self.get(item), **changes)
-        self._rows.change(item, row)
-        return row
+        return self._with_tail(self._rows.change(item, self._known(item), changes))
 
     def record(self, item: int, event: NewWorkItemEvent) -> int:
         """Adds to the item's own sequence; gives the position."""
@@ -263,10 +251,7 @@ class WorkItems:
 
     def write(self) -> int:
         for item, (seq, head) in self._tails.items():
-            row = self.get(item)
-            if row.seq != seq or row.head is not head:
-                row = replace(row, seq=seq, head=head)
-            self._rows.change(item, row)
+            self._rows.change(item, self._known(item), {"seq": seq, "head": head})
         self._tails.clear()
         return self._rows.write()
 
@@ -280,12 +265,17 @@ class WorkItems:
     def _tail(self, item: int) -> tuple[int, bytes]:
         tail = self._tails.get(item)
         if tail is None:
-            row = self.get(item)
+            row = self._known(item)
             tail = (row.seq, row.head)
         return tail
 
+    def _known(self, item: int) -> WorkItemRow:
+        """The row, its sequence and head as last written."""
+        row = self._rows.find(item)
+        if row is None:
+            raise LookupError(f"no work item {item} in the store")
+        return row
+
     def _with_tail(self, row: WorkItemRow) -> WorkItemRow:
         tail = self._tails.get(row.id)
-        if tail is None or (row.seq == tail[0] and row.head is tail[1]):
-            return row
-        return replace(row, seq=tail[0], head=tail[1])
+        return row if tail is None else row._replace(seq=tail[0], head=tail[1])

@@ -1,0 +1,155 @@
+"""The no-orphan-wait check: nothing is silently stuck (I6), nothing that has ended still owns work (I12).
+
+An open instance has, for each call that was requested and has not ended, exactly one row that will wake it: an open work item,
+a service call, or a timer; and each such row belongs to a call that is open. The check goes by pages, so that the engine can
+run it all the time and `doctor` over everything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, case, literal_column, select
+
+from procession.store import schema
+from procession.store.chain_check import CALL_ENDS, ENDED_STATES
+from procession.store.connections import Connection
+from procession.store.statements import Prepared
+
+PAGE = 500
+_NOT_WOKEN = frozenset({"halted", "suspended"})
+
+_WakeKey = tuple[int, str, int]  # instance, kind of call, call
+
+
+@dataclass(frozen=True, slots=True)
+class WaitCheck:
+    """What a page of instances shows; give `last` as `after` for the next page, None means there is no more."""
+
+    last: int | None
+    instances: int
+    waits: int
+    problems: tuple[str, ...]
+
+
+_instances = schema.instance.c
+_events = schema.event.c
+_BOUNDS = ("first", "last")
+
+
+def _between(column: object) -> tuple[object, ...]:
+    return (column >= bindparam("first"), column <= bindparam("last"))
+
+
+_OPEN = Prepared(
+    select(_instances.id, _instances.name, _instances.state)
+    .where(_instances.id > bindparam("after"), _instances.ended_us.is_(None))
+    .order_by(_instances.id)
+    .limit(bindparam("limit")),
+    "after",
+    "limit",
+)
+_CALLS = Prepared(
+    select(_events.instance, _events.call, _events.kind, case((_events.kind == "CallRequested", _events.header)))
+    .where(*_between(_events.instance), _events.call.is_not(None))  # type: ignore[arg-type]
+    .order_by(_events.instance, _events.seq),
+    *_BOUNDS,
+)
+_WAKES = (
+    Prepared(
+        select(schema.work_item.c.instance, literal_column("'task'"), schema.work_item.c.call).where(
+            *_between(schema.work_item.c.instance),  # type: ignore[arg-type]
+            schema.work_item.c.ended_us.is_(None),
+        ),
+        *_BOUNDS,
+    ),
+    Prepared(
+        select(schema.service_call.c.instance, literal_column("'service'"), schema.service_call.c.call).where(
+            *_between(schema.service_call.c.instance)  # type: ignore[arg-type]
+        ),
+        *_BOUNDS,
+    ),
+    Prepared(
+        select(schema.timer.c.instance, literal_column("'timer'"), schema.timer.c.call).where(
+            *_between(schema.timer.c.instance)  # type: ignore[arg-type]
+        ),
+        *_BOUNDS,
+    ),
+)
+
+
+def check_waits(connection: Connection, *, after: int = 0, limit: int = PAGE) -> WaitCheck:
+    """Checks the next open instances after this identifier."""
+    rows = _OPEN.run(connection, after, limit).fetchall()
+    if not rows:
+        return WaitCheck(None, 0, 0, ())
+    first, last = rows[0][0], rows[-1][0]
+    pending = _pending_calls(connection, first, last)
+    wakes: Counter[_WakeKey] = Counter()
+    for statement in _WAKES:
+        wakes.update(
+            (int(instance), str(kind), int(call)) for instance, kind, call in statement.run(connection, first, last)
+        )
+    problems = tuple(_problems({int(row[0]): (str(row[1]), str(row[2])) for row in rows}, pending, wakes))
+    is_last = len(rows) < limit
+    waits = sum(1 for instance, _, _ in pending if instance in {row[0] for row in rows})
+    return WaitCheck(None if is_last else last, len(rows), waits, problems)
+
+
+def _pending_calls(connection: Connection, first: int, last: int) -> set[_WakeKey]:
+    pending: dict[tuple[int, int], str] = {}
+    for instance, call, kind, header in _CALLS.run(connection, first, last):
+        if header is not None:
+            pending[instance, call] = str(json.loads(header)["call_kind"])
+        elif kind in CALL_ENDS:
+            pending.pop((instance, call), None)
+    return {(instance, kind, call) for (instance, call), kind in pending.items()}
+
+
+def _problems(instances: dict[int, tuple[str, str]], pending: set[_WakeKey], wakes: Counter[_WakeKey]) -> Iterator[str]:
+    for key in sorted(pending):
+        instance, kind, call = key
+        name, state = instances.get(instance, ("", ""))
+        if not name or state in _NOT_WOKEN:
+            continue
+        if wakes[key] == 0:
+            yield f"{name} waits for call {call} ({kind}), and nothing will ever end it"
+        elif wakes[key] > 1:
+            yield f"{name} has {wakes[key]} rows for call {call} ({kind})"
+    for key in sorted(wakes):
+        instance, kind, call = key
+        if instance in instances and key not in pending:
+            yield f"{instances[instance][0]} has a row for call {call} ({kind}), which it does not wait for"
+
+
+_ENDED = ", ".join(f"'{state}'" for state in sorted(ENDED_STATES))
+_LEFTOVERS = (
+    (
+        "an open work item",
+        "SELECT i.name, w.call FROM work_item w JOIN instance i ON i.id = w.instance WHERE w.ended_us IS NULL",
+    ),
+    ("a service call", "SELECT i.name, w.call FROM service_call w JOIN instance i ON i.id = w.instance WHERE 1"),
+    ("a timer", "SELECT i.name, w.call FROM timer w JOIN instance i ON i.id = w.instance WHERE 1"),
+    ("a waiting event", "SELECT i.name, w.call FROM waiting_event w JOIN instance i ON i.id = w.instance WHERE 1"),
+)
+
+
+def leftovers(connection: Connection) -> Iterator[str]:
+    """What ended instances still own (I12)."""
+    for what, statement in _LEFTOVERS:
+        for name, call in connection.execute(f"{statement} AND i.state IN ({_ENDED})"):
+            yield f"{name} has ended and still has {what} for call {call}"
+
+
+def misplaced_requests(connection: Connection) -> Iterator[str]:
+    """Items and service calls whose recorded input is not that of their call."""
+    for table in ("work_item", "service_call"):
+        statement = (
+            f"SELECT w.id FROM {table} w LEFT JOIN event e ON e.position = w.requested_position WHERE e.position IS NULL "
+            "OR e.kind <> 'CallRequested' OR e.instance <> w.instance OR e.call <> w.call"
+        )
+        for (row,) in connection.execute(statement):
+            yield f"{table} {row} names an event that is not the request of its call"
