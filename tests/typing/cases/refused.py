@@ -1,0 +1,86 @@
+"""Mistakes that a type checker must find. Each stands on a line that ends in `# refused`."""
+
+import asyncio
+from dataclasses import dataclass
+
+from procession import Function, attribute, deadline, process, together
+from procession.people import role
+
+team = Function("Team", owner="ann@acme.example")
+nobody = Function("Team")  # refused
+
+
+@dataclass(frozen=True)
+class Opinion:
+    good: bool
+
+
+@team.task(due="2 days")
+async def approve(days: int, reason: str = "") -> bool: ...
+
+
+@team.task(form=Opinion)
+async def judge(answer: Opinion, days: int) -> str:
+    return str(answer.good)
+
+
+@team.service()
+async def book(days: int) -> Opinion:
+    return Opinion(days > 1)
+
+
+@team.task(due=3)  # refused
+async def overdue(days: int) -> bool: ...
+
+
+@team.task(by="Managers")  # refused
+async def chosen(days: int) -> bool: ...
+
+
+@team.task()  # refused
+def not_async(days: int) -> bool: ...
+
+
+@team.service(raises=["NoMoney"])  # refused
+async def pay(days: int) -> bool:
+    return days > 1
+
+
+@process(owner="Team")  # refused
+async def orphan(days: int) -> bool:
+    return days > 1
+
+
+@process(owner=team)  # refused
+def sync_process(days: int) -> bool:
+    return days > 1
+
+
+@process(owner=team)
+async def leave(days: int, reason: str) -> str:
+    await approve("three")  # refused
+    await approve(days, reasons=reason)  # refused
+    await approve()  # refused
+    await judge(Opinion(good=True), days)  # refused
+    approved: str = await approve(days)  # refused
+    approve(days)  # refused
+    book(days)  # refused
+    opinion = await book(days)
+    print(opinion.bad)  # refused
+    first, second = await together(approve(days), book(days), judge(days))  # refused
+    number: int = (await together(approve(days), judge(days)))[1]  # refused
+    await book.request(days, "x")  # refused
+    wrong: bool = await book.request(days)  # refused
+    async with deadline(3):  # refused
+        pass
+    attribute(lines=[1, 2])  # refused
+    await asyncio.wait_for(approve(days, 1), 5)  # refused
+    role(3)  # refused
+    return approved + str(first) + str(second) + str(number) + str(wrong)
+
+
+async def test(world: object) -> None:
+    await leave(1)  # refused
+    await leave(1, 2)  # refused
+    result: int = await leave(1, "x")  # refused
+    print(result)

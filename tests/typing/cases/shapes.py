@@ -1,0 +1,150 @@
+"""What the type checkers infer of the language: silent under mypy --strict and pyright strict."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from random import Random
+from typing import Any, assert_type
+from uuid import UUID
+
+from procession import (
+    AnswerRefused,
+    Call,
+    Elapsed,
+    Function,
+    ProcessFailed,
+    after,
+    attribute,
+    deadline,
+    now,
+    process,
+    together,
+    until,
+)
+from procession.control import log, random, uuid4
+from procession.people import role
+
+team = Function("Team", owner="ann@acme.example")
+
+
+@dataclass(frozen=True)
+class Opinion:
+    good: bool
+
+
+@dataclass(frozen=True)
+class Approved:
+    by: str
+
+
+@dataclass(frozen=True)
+class Declined:
+    reason: str
+
+
+class Hopeless(ProcessFailed):
+    pass
+
+
+class NoMoney(Exception):
+    pass
+
+
+@team.task(effort="5 minutes", due="2 days", by=role("Managers"))
+async def approve(days: int, reason: str = "") -> Approved | Declined:
+    """May your colleague take this leave?"""
+    ...
+
+
+@team.task(form=Opinion, title="Judge it")
+async def judge(answer: Opinion, days: int, *, strict: bool = False) -> str:
+    if strict and not answer.good:
+        raise AnswerRefused("Not good enough", field="good")
+    return "yes" if answer.good else "no"
+
+
+@team.service(attempts=3, timeout="30 seconds", raises=[NoMoney], never_retry=[KeyError])
+async def book(days: int) -> Opinion:
+    return Opinion(days > 1)
+
+
+@team.service()
+def count(text: str) -> int:
+    return len(text)
+
+
+@team.service()
+async def send(text: str) -> None:
+    await asyncio.sleep(0)
+
+
+async def helper(amount: int) -> Decimal:
+    return Decimal(amount)
+
+
+@process(owner=team, title="{days} days: {reason}", key="{reason}")
+async def leave(days: int, reason: str) -> str:
+    match await approve(days, reason=reason):
+        case Approved(by):
+            assert_type(by, str)
+        case Declined(why):
+            raise Hopeless(why)
+    assert_type(await judge(days), str)
+    assert_type(await judge(days, strict=True), str)
+    assert_type(await book(days), Opinion)
+    assert_type(await count("x"), int)
+    await send("x")
+    return reason
+
+
+@process(owner=team)
+async def several(days: int) -> None:
+    first, second, third = await together(approve(days), book(1), helper(2))
+    assert_type(first, Approved | Declined)
+    assert_type(second, Opinion)
+    assert_type(third, Decimal)
+    assert_type(await together([count("a"), count("b")]), list[int])
+    assert_type(await together(count(word) for word in ("a", "b")), list[int])
+    one, two = await asyncio.gather(count("a"), judge(2))
+    assert_type(one, int)
+    assert_type(two, str)
+    async with asyncio.TaskGroup() as group:
+        counted = group.create_task(count("a"))
+        judged = group.create_task(judge(1))
+    assert_type(counted.result(), int)
+    assert_type(judged.result(), str)
+    assert_type(await asyncio.wait_for(count("a"), 3), int)
+    assert_type(await asyncio.shield(count("a")), int)
+    for next_one in asyncio.as_completed([count("a"), count("b")]):
+        assert_type(await next_one, int)
+
+
+@process(owner=team)
+async def handles(days: int) -> Opinion | Elapsed:
+    call = book.request(days)
+    kept: Call[Opinion] = call
+    await kept.started()
+    assert_type(call.performer, str | None)
+    assert_type(call.number, int)
+    if days > 3:
+        call.withdraw("too long")
+        return await after("3 days")
+    assert_type(await asyncio.gather(call, count("x")), tuple[Opinion, int])
+    return await call
+
+
+@process(owner=team)
+async def timed(moment: datetime) -> None:
+    async with deadline("2 days"):
+        assert_type(await until(moment), Elapsed)
+    assert_type(now(), datetime)
+    assert_type(uuid4(), UUID)
+    assert_type(random, Random)
+    attribute(customer="Dell", amount=Decimal(1), since=datetime(2026, 1, 1, tzinfo=UTC), gone=None)
+    log.info("so many: %s", 3)
+
+
+async def passed_on(operation: Any) -> None:
+    started = leave(3, "x")
+    assert_type(await started, str)
