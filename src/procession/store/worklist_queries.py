@@ -52,6 +52,22 @@ _HELD = Prepared(
     "after",
     "limit",
 )
+_OPEN = Prepared(
+    select(schema.work_item)
+    .where(_items.ended_us.is_(None), _items.id > bindparam("after"))
+    .order_by(_items.id)
+    .limit(bindparam("limit")),
+    "after",
+    "limit",
+)
+_OVERDUE = Prepared(
+    select(schema.work_item)
+    .where(_items.ended_us.is_(None), _items.due_us < bindparam("by_us"))
+    .order_by(_items.due_us, _items.id)
+    .limit(bindparam("limit")),
+    "by_us",
+    "limit",
+)
 _OF_INSTANCE = Prepared(
     select(schema.work_item).where(_items.instance == bindparam("instance")).order_by(_items.id), "instance"
 )
@@ -112,6 +128,14 @@ class WorklistQueries:
     def held(self, person: str, *, after: int = 0, limit: int = PAGE) -> list[WorkItemRow]:
         """Items a person has claimed or started and not finished, oldest first."""
         return list(self._rows(_HELD, person, after, limit))
+
+    def open(self, *, after: int = 0, limit: int = PAGE) -> list[WorkItemRow]:
+        """Every open item, whoever may do it, oldest first: for an overview, it looks at all items."""
+        return list(self._rows(_OPEN, after, limit))
+
+    def overdue(self, by_us: int, *, limit: int = PAGE) -> list[WorkItemRow]:
+        """Open items that were due before then, the longest overdue first: for `doctor`, it looks at all items."""
+        return list(self._rows(_OVERDUE, by_us, limit))
 
     def of_instance(self, instance: int) -> list[WorkItemRow]:
         """All items of an instance, ended ones too, oldest first."""

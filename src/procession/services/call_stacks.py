@@ -1,0 +1,155 @@
+"""The business call stacks of an instance: by replay in the reading process, else what was recorded."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from procession.engine import asyncio_names
+from procession.engine.fences import fence_down, fence_up, install_fences
+from procession.errors import ProcessionError
+from procession.kernel import BranchStack, Divergence, HaltInstance, Instance
+from procession.language.registry import Registry
+from procession.services.places import Places
+from procession.services.records import BranchShown, HaltShown, moment
+from procession.store import EventRow, InstanceRow, View
+from procession.store.event_rows import decode_event
+from procession.store.releases import decode_site
+
+
+class ReplayFailed(Exception):
+    """The instance cannot be replayed here; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """The branches that wait, where they come from, and what is to be said about that."""
+
+    branches: tuple[BranchShown, ...]
+    source: str
+    note: str = ""
+
+
+def stacks_of(
+    row: InstanceRow,
+    history: list[EventRow],
+    places: Places,
+    view: View,
+    load: Callable[[], Registry],
+    *,
+    with_variables: bool,
+) -> Stacks:
+    """What every branch of an open instance waits for. Read-only: nothing is written, and fences are up meanwhile."""
+    if row.ended_us is not None:
+        return Stacks((), "none")
+    try:
+        return Stacks(_by_replay(row, history, places, load, with_variables), "replay")
+    except ReplayFailed as failed:
+        return Stacks(_by_record(row, history, places, view), "record", str(failed))
+
+
+def _by_replay(
+    row: InstanceRow, history: list[EventRow], places: Places, load: Callable[[], Registry], with_variables: bool
+) -> tuple[BranchShown, ...]:
+    try:
+        process = load().find_process(row.process)
+    except ProcessionError as error:
+        raise ReplayFailed(f"The application does not load: {error}") from error
+    if process is None or row.secret is None:
+        raise ReplayFailed(f"The process {row.process} is not in the application any more.")
+    install_fences()
+    asyncio_names.install()
+    instance = Instance(process.program(row.secret), seed=row.secret)
+    try:
+        events = [decode_event(event) for event in history]
+        fence_up()
+        try:
+            instance.replay(events)
+        finally:
+            fence_down()
+        stacks = [stack for stack in instance.branches() if stack.frames]
+        return tuple(places.branch_now(stack, with_variables=with_variables) for stack in _worth_showing(stacks))
+    except Divergence as divergence:
+        raise ReplayFailed(f"The present source does not fit its history: {divergence}") from divergence
+    except HaltInstance as halt:
+        raise ReplayFailed(f"The present source halts on its history: {halt.message}") from halt
+    except ProcessionError as error:
+        raise ReplayFailed(str(error)) from error
+    finally:
+        fence_up()
+        try:
+            instance.close()
+        finally:
+            fence_down()
+
+
+def _worth_showing(stacks: list[BranchStack]) -> list[BranchStack]:
+    """Those that wait for a call. A branch that waits for other branches is in their stacks already, if there are any."""
+    waiting = [stack for stack in stacks if stack.waits_for is not None]
+    return waiting or stacks
+
+
+def _by_record(row: InstanceRow, history: list[EventRow], places: Places, view: View) -> tuple[BranchShown, ...]:
+    branches = []
+    for call, header in open_requests(history).items():
+        site = view.site(int(header.get("site") or 0))
+        if site is not None:
+            frames = tuple(places.frame_of_release(frame, site.release) for frame in decode_site(site.frames))
+            branches.append(BranchShown("", frames, call))
+    return tuple(branches)
+
+
+def open_requests(history: list[EventRow]) -> dict[int, Mapping[str, Any]]:
+    """The headers of the requests of calls that have not ended, by call number."""
+    found: dict[int, Mapping[str, Any]] = {}
+    for event in history:
+        if event.call is None:
+            continue
+        if event.kind == "CallRequested":
+            found[event.call] = json.loads(event.header)
+        elif event.kind != "CallStarted":
+            found.pop(event.call, None)
+    return found
+
+
+def halt_of(row: InstanceRow, places: Places, waiting: int) -> HaltShown | None:
+    """The record of a halt, with its call stacks and the way on."""
+    if row.halt is None:
+        return None
+    record = json.loads(row.halt)
+    branches = tuple(
+        BranchShown(
+            stack["branch"],
+            tuple(places.frame_of_release(frame, row.release) for frame in decode_site(json.dumps(stack["frames"]))),
+            stack["waits_for"],
+        )
+        for stack in record.get("stack", [])
+    )
+    code = str(record.get("code", "bug"))
+    return HaltShown(
+        code=code,
+        message=str(record.get("message", "")),
+        at=moment(int(record.get("at_us", row.now_us))),
+        remedy=remedy_for(code, row.name, branches),
+        branches=branches,
+        traceback=str(record.get("traceback", "")),
+        kept_waiting=waiting,
+    )
+
+
+def remedy_for(code: str, instance: str, branches: tuple[BranchShown, ...]) -> str:
+    """What to do about a halt."""
+    retry = f"then `procession retry {instance}`. Nothing is lost meanwhile."
+    innermost = branches[0].frames[-1] if branches and branches[0].frames else None
+    place = f"{innermost.file}:{innermost.line}" if innermost is not None else "the process"
+    match code:
+        case "divergence":
+            return f"The source changed in a way that its history does not fit: undo that change for this instance, {retry}"
+        case "history-limit":
+            return f"Its history is at the limit; end it with `procession cancel {instance} --force`."
+        case "process-gone":
+            return f'Bring the process back, or give the one that took its place was=("…",), {retry}'
+        case "stuck":
+            return f"Correct what it waits for in {place}, {retry}"
+        case _:
+            return f"Correct {place}, {retry}"

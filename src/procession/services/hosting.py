@@ -1,0 +1,56 @@
+"""An application at work in this program: its store opened to write, its engine running, its office taking orders."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from procession.engine.effects import Notice
+from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engine
+from procession.engine.releases import release_of
+from procession.services.application import Application
+from procession.services.office import Office
+from procession.store import OpenOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """How an application is put to work: with services and timers or for one command, and how long it waits for the lock."""
+
+    runs_services: bool = True
+    runs_timers: bool = True
+    wait_seconds: float = 0.0
+    watch: Callable[[Notice], None] | None = None
+
+
+@dataclass(slots=True)
+class Host:
+    """An engine with its office. `ends_at_once` makes the closing wait for nothing."""
+
+    engine: EmbeddedEngine
+    office: Office
+    ends_at_once: bool = False
+
+
+@asynccontextmanager
+async def open_host(application: Application, hosting: Hosting) -> AsyncIterator[Host]:
+    """Put the application to work until the end of the block.
+
+    Raises what the organisation file or the packages get wrong before the store is touched, and a `StoreError` where
+    the store cannot be used; `StoreLocked` where another engine has it.
+    """
+    organisation = application.load_organisation()
+    modules = application.load_modules()
+    registry = application.load_registry()
+    options = EngineOptions(
+        runs_services=hosting.runs_services,
+        runs_timers=hosting.runs_timers,
+        store=OpenOptions(wait_seconds=hosting.wait_seconds),
+        watch=hosting.watch,
+    )
+    engine = await open_engine(application.store, registry, release_of(modules), options)
+    office = Office(registry, organisation, engine, engine.store.readers, engine.accept_clock)
+    host = Host(engine, office)
+    try:
+        yield host
+    finally:
+        await engine.close(at_once=host.ends_at_once)

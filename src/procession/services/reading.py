@@ -1,0 +1,334 @@
+"""Reading an application: lists, one instance, one work item. Past the engine, from the store; works while an engine runs."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from procession.errors import ProcessionError
+from procession.kernel import InstanceState
+from procession.language.fields import Field
+from procession.language.operations import Service, Task
+from procession.language.registry import Registry
+from procession.services.application import Application
+from procession.services.call_stacks import halt_of, open_requests, stacks_of
+from procession.services.instances import get_process
+from procession.services.narrating import history_of, json_of
+from procession.services.office import NoSuchInstance
+from procession.services.places import Places
+from procession.services.records import (
+    FormField,
+    InstanceDetail,
+    InstanceList,
+    InstanceSummary,
+    ItemDetail,
+    ItemEntry,
+    ItemSummary,
+    Wait,
+    Worklist,
+    maybe_moment,
+    moment,
+)
+from procession.services.worklist import AnyTask, NoSuchItem, OperationIsGone
+from procession.store import (
+    EventRow,
+    InstanceFilter,
+    InstanceRow,
+    ServiceCallRow,
+    View,
+    Waits,
+    WorkItemRow,
+    open_readers,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which instances to list."""
+
+    process: str | None = None
+    states: tuple[InstanceState, ...] = ()
+    text: str | None = None
+    since: datetime | None = None
+    limit: int = 50
+
+
+class Reading:
+    """One application, read. Close it, or use it in a `with`."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self._readers = open_readers(application.store)
+
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._readers.close()
+
+    @cached_property
+    def registry(self) -> Registry:
+        """What the packages declare. Raises `AuthorError` where they do not load."""
+        return self.application.load_registry()
+
+    def instances(self, wanted: Wanted) -> InstanceList:
+        """Instances, newest first."""
+        since_us = None if wanted.since is None else int(wanted.since.timestamp() * 1_000_000)
+        chosen = InstanceFilter(wanted.process, wanted.states, None, wanted.text, since_us)
+        with self._snapshot() as view:
+            rows = [] if view is None else view.instances.list(chosen, limit=wanted.limit + 1)
+        return InstanceList(tuple(_summary(row) for row in rows[: wanted.limit]), len(rows) > wanted.limit)
+
+    def instance(self, reference: str, *, with_variables: bool = False, with_history: bool = False) -> InstanceDetail:
+        """Everything about one instance. Raises `NoSuchInstance`."""
+        with self._snapshot() as view:
+            row = view.instances.find_named(reference) if view is not None else None
+            if view is None or row is None:
+                raise _no_instance(reference)
+            history = view.history(row.id)
+            waits = view.waits(row.id)
+            places = Places(self.application.folder, view)
+            stacks = stacks_of(row, history, places, view, lambda: self.registry, with_variables=with_variables)
+            attributes = view.instances.attributes(row.id)
+            return InstanceDetail(
+                instance=_summary(row),
+                attributes={name: json.loads(value) for name, value in attributes.items()},
+                input=_value_of(history, "InstanceStarted"),
+                result=_value_of(history, "InstanceCompleted"),
+                failure=_failure_of(history),
+                halt=halt_of(row, places, len(waits.waiting_events)),
+                waits=self._waits(waits, history),
+                branches=stacks.branches,
+                branches_from=stacks.source,
+                note=stacks.note,
+                items=tuple(_item(item, row.title, row.name) for item in view.worklist.of_instance(row.id)),
+                history=history_of(history, view) if with_history else (),
+            )
+
+    def worklist(self, performer: str | None, *, limit: int = 50) -> Worklist:
+        """The items of one person, held and offered; of everybody without a name. Raises `UnknownPerformer`."""
+        organisation = self.application.load_organisation()
+        people = organisation.people if performer is None else {performer: organisation.get_performer(performer)}
+        with self._snapshot() as view:
+            if view is None:
+                return Worklist(performer, (), False)
+            if performer is None:
+                rows = view.worklist.open(limit=limit + 1)
+            else:
+                roles = {role for person in people.values() for role in person.roles}
+                held = view.worklist.held(performer, limit=limit + 1)
+                rows = [*held, *view.worklist.offered(roles, limit=limit + 1)]
+            return Worklist(performer, tuple(_items(view, rows[:limit])), len(rows) > limit)
+
+    def item(self, item: int) -> ItemDetail:
+        """Everything about one work item. Raises `NoSuchItem`."""
+        with self._snapshot() as view:
+            found = view.worklist.find_with_input(item) if view is not None else None
+            if view is None or found is None:
+                raise _no_item(item)
+            events = tuple(
+                ItemEntry(moment(event.at_us), event.kind, event.actor, event.reason)
+                for event in view.worklist.events(item)
+            )
+        try:
+            task = self.task(found.item.operation)
+        except ProcessionError as error:
+            instructions, note = "", str(error)
+            form: tuple[FormField, ...] = ()
+        else:
+            instructions, note = task.instructions, ""
+            form = tuple(_form_fields(task.form.fields()))
+        return ItemDetail(
+            item=_item(found.item, found.instance_title, found.instance_name),
+            process=found.process,
+            business_key=found.business_key,
+            instructions=instructions,
+            inputs=json_of(found.input),
+            form=form,
+            draft=json_of(found.item.draft),
+            events=events,
+            note=note,
+        )
+
+    def task(self, operation: str) -> AnyTask:
+        """The task of that id. Raises `OperationIsGone`, or what the packages get wrong."""
+        task = self.registry.find_operation(operation)
+        if not isinstance(task, Task):
+            raise OperationIsGone(
+                f"The operation {operation!r} is not in the application any more.",
+                subject=operation,
+                remedy='Bring it back, or name its old name with was=("…",) on the operation that took its place.',
+            )
+        return task
+
+    def inputs_of(self, process: str) -> tuple[Field, ...]:
+        """What to ask to start a process. Raises `NoSuchProcess`."""
+        return get_process(self.registry, process).inputs.fields()
+
+    def result_of_call(self, reference: str, call: int) -> tuple[Field, ...]:
+        """What a call's result consists of, to complete it by hand; nothing where that is not known."""
+        with self._snapshot() as view:
+            row = view.instances.find_named(reference) if view is not None else None
+            if view is None or row is None:
+                raise _no_instance(reference)
+            operation = open_requests(view.history(row.id)).get(call, {}).get("operation")
+        found = self.registry.find_operation(str(operation))
+        return () if found is None else found.result.fields()
+
+    def service_waits(self, reference: str) -> tuple[int, int]:
+        """How many service calls and timers of an instance wait for an engine."""
+        with self._snapshot() as view:
+            row = view.instances.find_named(reference) if view is not None else None
+            if view is None or row is None:
+                return 0, 0
+            waits = view.waits(row.id)
+            return sum(call.state != "attention" for call in waits.service_calls), len(waits.timers)
+
+    def _waits(self, waits: Waits, history: list[EventRow]) -> tuple[Wait, ...]:
+        now = datetime.now(UTC)
+        requested = open_requests(history)
+        found = [_wait_for_item(item, now) for item in waits.items]
+        found += [self._wait_for_service(call, moment(_at(requested, call.call))) for call in waits.service_calls]
+        for timer in waits.timers:
+            due = moment(timer.due_us)
+            since = moment(_at(requested, timer.call))
+            found.append(Wait(timer.call, "timer", "timer", "timer", "waiting", since, due, due < now))
+        return tuple(sorted(found, key=lambda wait: wait.call))
+
+    def _wait_for_service(self, row: ServiceCallRow, since: datetime) -> Wait:
+        try:
+            operation = self.registry.find_operation(row.operation)
+        except ProcessionError:
+            operation = None
+        allowed = operation.attempts if isinstance(operation, Service) else None
+        title = operation.title if operation is not None else row.operation
+        due = moment(row.due_us) if row.state == "due" else None
+        return Wait(
+            call=row.call,
+            kind="service",
+            operation=row.operation,
+            title=title,
+            state=row.state,
+            since=since,
+            due=due,
+            is_overdue=False,
+            attempts=row.attempts,
+            attempts_allowed=allowed,
+            last_error=row.last_error,
+        )
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[View | None]:
+        """What is committed now; None while the application has not run yet."""
+        if not self.application.store.exists():
+            yield None
+            return
+        with self._readers.snapshot() as view:
+            yield view
+
+
+def _summary(row: InstanceRow) -> InstanceSummary:
+    return InstanceSummary(
+        instance=row.name,
+        uuid=str(UUID(bytes=row.uuid)),
+        process=row.process,
+        title=row.title,
+        business_key=row.business_key,
+        state=row.state,
+        initiator=row.initiator,
+        started=moment(row.started_us),
+        ended=maybe_moment(row.ended_us),
+    )
+
+
+def _items(view: View, rows: Iterable[WorkItemRow]) -> Iterator[ItemSummary]:
+    known: dict[int, tuple[str, str]] = {}
+    for row in rows:
+        if row.instance not in known:
+            instance = view.instances.find(row.instance)
+            known[row.instance] = ("", "") if instance is None else (instance.title, instance.name)
+        yield _item(row, *known[row.instance])
+
+
+def _item(row: WorkItemRow, instance_title: str, instance: str) -> ItemSummary:
+    due = maybe_moment(row.due_us)
+    ended = maybe_moment(row.ended_us)
+    return ItemSummary(
+        item=row.id,
+        uuid=str(UUID(bytes=row.uuid)),
+        instance=instance,
+        instance_title=instance_title,
+        call=row.call,
+        operation=row.operation,
+        function=row.function,
+        title=row.title,
+        role=row.role,
+        state=row.state,
+        holder=row.holder,
+        version=row.version,
+        requested=moment(row.requested_us),
+        due=due,
+        is_overdue=due is not None and due < (ended or datetime.now(UTC)),
+        started=maybe_moment(row.started_us),
+        ended=ended,
+        performer=row.performer,
+    )
+
+
+def _wait_for_item(item: WorkItemRow, now: datetime) -> Wait:
+    due = maybe_moment(item.due_us)
+    return Wait(
+        call=item.call,
+        kind="task",
+        operation=item.operation,
+        title=item.title,
+        state=item.state,
+        since=moment(item.requested_us),
+        due=due,
+        is_overdue=due is not None and due < now,
+        item=item.id,
+        role=item.role,
+        holder=item.holder,
+    )
+
+
+def _form_fields(fields: Iterable[Field]) -> Iterator[FormField]:
+    for field in fields:
+        options = tuple(option.label for option in field.options)
+        yield FormField(field.path, field.label, field.type_name, field.required, field.help, options)
+        yield from _form_fields(field.fields)
+
+
+def _value_of(history: list[EventRow], kind: str) -> object:
+    return next((json_of(event.payload) for event in history if event.kind == kind), None)
+
+
+def _failure_of(history: list[EventRow]) -> str | None:
+    for event in reversed(history):
+        if event.kind == "InstanceFailed":
+            message = "" if event.payload is None else str(json.loads(event.payload.partition(b"\n")[0]))
+            kind = str(json.loads(event.header)["type"])
+            return f"{kind}: {message}" if message else kind
+    return None
+
+
+def _at(requested: Mapping[int, Mapping[str, Any]], call: int) -> int:
+    return int(requested.get(call, {}).get("at", 0))
+
+
+def _no_instance(reference: str) -> NoSuchInstance:
+    return NoSuchInstance(
+        f"There is no instance {reference!r}.",
+        subject=reference,
+        remedy="Name it like leave-17, by its UUID, or as process:business key; `procession list` shows what there is.",
+    )
+
+
+def _no_item(item: int) -> NoSuchItem:
+    return NoSuchItem(
+        f"There is no work item {item}.", subject=str(item), remedy="`procession work list` shows those there are."
+    )

@@ -1,0 +1,207 @@
+"""What reading gives: one frozen record per thing shown, the same for a terminal, a page and `--format json`.
+
+Times are aware and in UTC; values that crossed a hand-off are JSON as it was recorded.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(at_us: int) -> datetime:
+    """Microseconds since the epoch as an aware moment."""
+    return _EPOCH + timedelta(microseconds=at_us)
+
+
+def maybe_moment(at_us: int | None) -> datetime | None:
+    """The same of a time that may not be there."""
+    return None if at_us is None else moment(at_us)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSummary:
+    """One line in a list of instances."""
+
+    instance: str
+    uuid: str
+    process: str
+    title: str
+    business_key: str | None
+    state: str
+    initiator: str
+    started: datetime
+    ended: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSummary:
+    """One line in a worklist."""
+
+    item: int
+    uuid: str
+    instance: str
+    instance_title: str
+    call: int
+    operation: str
+    function: str
+    title: str
+    role: str
+    state: str
+    holder: str | None
+    version: int
+    requested: datetime
+    due: datetime | None
+    is_overdue: bool
+    started: datetime | None
+    ended: datetime | None
+    performer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemEntry:
+    """Something that was done with a work item."""
+
+    at: datetime
+    kind: str
+    actor: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """One field of what is to be handed in; `path` is its place in the JSON."""
+
+    path: str
+    label: str
+    type: str
+    required: bool
+    help: str = ""
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDetail:
+    """A work item as whoever does it sees it: what is asked, with which inputs, and what to hand in."""
+
+    item: ItemSummary
+    process: str
+    business_key: str | None
+    instructions: str
+    inputs: object
+    form: tuple[FormField, ...]
+    draft: object
+    events: tuple[ItemEntry, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A call that an instance waits for: what, whom (a holder or a role; nobody for a timer), since when, due when."""
+
+    call: int
+    kind: str
+    operation: str
+    title: str
+    state: str
+    since: datetime
+    due: datetime | None
+    is_overdue: bool
+    item: int | None = None
+    role: str | None = None
+    holder: str | None = None
+    attempts: int | None = None
+    attempts_allowed: int | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameShown:
+    """One line of a business call stack. Columns count characters from 0; `source` is the line, empty where it is not known."""
+
+    function: str
+    module: str
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    source: str
+    variables: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchShown:
+    """The business call stack of one branch that waits, outermost frame first, and the call it waits for."""
+
+    branch: str
+    frames: tuple[FrameShown, ...]
+    call: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HaltShown:
+    """Why an instance stands still, and what to do about it."""
+
+    code: str
+    message: str
+    at: datetime
+    remedy: str
+    branches: tuple[BranchShown, ...]
+    traceback: str
+    kept_waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One fact of a history. `value` is the JSON that came with it; `actor` and `reason` are of the request that caused it."""
+
+    seq: int
+    at: datetime
+    kind: str
+    call: int | None
+    operation: str | None
+    performer: str | None
+    actor: str | None
+    reason: str | None
+    text: str
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceDetail:
+    """An instance: where it is, whom it waits for, and what came of it.
+
+    `branches_from` says where the call stacks come from: "replay" (the process as it stands now), "record" (the places
+    that were recorded when the calls were asked for; `note` says why), or "none" for an instance that has ended.
+    """
+
+    instance: InstanceSummary
+    attributes: dict[str, object]
+    input: object
+    result: object
+    failure: str | None
+    halt: HaltShown | None
+    waits: tuple[Wait, ...]
+    branches: tuple[BranchShown, ...]
+    branches_from: str
+    note: str
+    items: tuple[ItemSummary, ...]
+    history: tuple[HistoryEntry, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceList:
+    """A page of instances, newest first; `more` says that there are older ones."""
+
+    instances: tuple[InstanceSummary, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Worklist:
+    """A page of work items: those held first, then those offered, the longest waiting first."""
+
+    performer: str | None
+    items: tuple[ItemSummary, ...]
+    more: bool
