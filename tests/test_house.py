@@ -90,6 +90,9 @@ def definitions(path: Path) -> Iterator[Defined]:
     top = set(map(id, tree.body))
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            # A signature under @overload is a type, told by the function that follows it.
+            if any(isinstance(each, ast.Name) and each.id == "overload" for each in node.decorator_list):
+                continue
             yield Defined(path, node.name, node, id(node) in top)
 
 

@@ -6,7 +6,18 @@ from typing import Any, Concatenate, Protocol, overload
 
 from procession.calendars.durations import Duration
 from procession.language.declarations import Declared, duration_at, former_names, place_of_caller
-from procession.language.operations import Backoff, BusinessFunction, F, Naming, P, R, Service, Task
+from procession.language.operations import (
+    Backoff,
+    BusinessFunction,
+    F,
+    Naming,
+    P,
+    R,
+    Service,
+    ServiceOptions,
+    Task,
+    TaskOptions,
+)
 from procession.language.selection import Role, Selection
 
 Written = str | timedelta
@@ -79,15 +90,14 @@ class Function(BusinessFunction):
 
         def declare(body: Callable[..., Coroutine[Any, Any, Any]]) -> Task[Any, Any, Any]:
             declared = Declared(body, what="A task")
-            task: Task[Any, Any, Any] = Task(
-                declared,
-                self,
-                Naming(title, tuple(raises), tuple(former_names(was, declared.where))),
+            naming = Naming(title, tuple(raises), former_names(was, declared.where))
+            options = TaskOptions(
                 effort=None if effort is None else duration_at(declared.where, "effort", effort, Duration.effort),
                 due=None if due is None else duration_at(declared.where, "due", due, _calendar_time),
                 by=by or Role(self.name),
                 form=form,
             )
+            task: Task[Any, Any, Any] = Task(declared, self, naming, options)
             self.offer(task)
             return task
 
@@ -113,17 +123,15 @@ class Function(BusinessFunction):
 
         def declare(body: Callable[..., Any]) -> Service[Any, Any]:
             declared = Declared(body, what="A service", may_be_sync=True)
-            service: Service[Any, Any] = Service(
-                declared,
-                self,
-                Naming(title, tuple(raises), tuple(former_names(was, declared.where))),
+            naming = Naming(title, tuple(raises), former_names(was, declared.where))
+            wait = backoff if isinstance(backoff, Backoff) else None
+            options = ServiceOptions(
                 attempts=attempts,
                 timeout=duration_at(declared.where, "timeout", timeout, _calendar_time),
-                backoff=backoff
-                if isinstance(backoff, Backoff)
-                else Backoff(duration_at(declared.where, "backoff", backoff, _calendar_time)),
-                never_retry=never_retry,
+                backoff=wait or Backoff(duration_at(declared.where, "backoff", backoff, _calendar_time)),
+                never_retry=tuple(never_retry),
             )
+            service: Service[Any, Any] = Service(declared, self, naming, options)
             self.offer(service)
             return service
 

@@ -51,6 +51,26 @@ class Naming:
     was: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """How a task is given to people: see `Task`."""
+
+    effort: Duration | None
+    due: Duration | None
+    by: Selection
+    form: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """How a service is attempted: see `Service`."""
+
+    attempts: int
+    timeout: Duration
+    backoff: Backoff
+    never_retry: tuple[type[Exception], ...]
+
+
 class BusinessFunction:
     """A business function as operations and processes know it: its name, its owner, and what it offers.
 
@@ -187,23 +207,13 @@ class Task(Personal[P, R, F]):
 
     kind = CallKind.TASK
 
-    def __init__(
-        self,
-        declared: Declared,
-        function: "BusinessFunction",
-        naming: Naming,
-        *,
-        effort: Duration | None,
-        due: Duration | None,
-        by: Selection,
-        form: Any,
-    ) -> None:
+    def __init__(self, declared: Declared, function: "BusinessFunction", naming: Naming, options: TaskOptions) -> None:
         super().__init__(declared, function, naming)
-        self.effort = effort
-        self.due = due
-        self.by = by
+        self.effort = options.effort
+        self.due = options.due
+        self.by = options.by
+        form = self._form = options.form
         self.derives = form is not None
-        self._form = form
         if form is None and not declared.is_left_open:
             raise declared.fault(
                 "A task is done by people, so its body must be `...`, and this one has code.",
@@ -259,25 +269,17 @@ class Service(Operation[P, R]):
     kind = CallKind.SERVICE
 
     def __init__(
-        self,
-        declared: Declared,
-        function: "BusinessFunction",
-        naming: Naming,
-        *,
-        attempts: int,
-        timeout: Duration,
-        backoff: Backoff,
-        never_retry: Iterable[type[Exception]],
+        self, declared: Declared, function: "BusinessFunction", naming: Naming, options: ServiceOptions
     ) -> None:
         super().__init__(declared, function, naming)
-        if attempts < 1:
-            raise declared.fault(f"attempts={attempts}.", "A service is attempted at least once.")
-        if timeout.length_us <= 0:
+        self.attempts = options.attempts
+        self.timeout = options.timeout
+        self.backoff = options.backoff
+        self.never_retry = options.never_retry
+        if self.attempts < 1:
+            raise declared.fault(f"attempts={self.attempts}.", "A service is attempted at least once.")
+        if self.timeout.length_us <= 0:
             raise declared.fault("timeout=0 leaves no time to do anything.", 'Give it time, such as "30 seconds".')
-        self.attempts = attempts
-        self.timeout = timeout
-        self.backoff = backoff
-        self.never_retry = tuple(never_retry)
         self.body = declared.body
         self.is_async = declared.is_async
 

@@ -21,12 +21,14 @@ def in_order(value: Any, serialize: core_schema.SerializerFunctionWrapHandler) -
 
 
 def number(value: Any) -> Any:
+    """Takes a float or an int; pydantic takes whatever can be made one."""
     if isinstance(value, float | int):
         return value
     raise PydanticCustomError("number", "should be a float, not a {actual}", {"actual": type(value).__name__})
 
 
 def ordered_set(elements: list[Any]) -> OrderedSet[Any]:
+    """A set from the list that it was written as."""
     made = OrderedSet(elements)
     if len(made) < len(elements):
         raise PydanticCustomError("twice", "holds an element twice, which a set cannot")
@@ -34,6 +36,7 @@ def ordered_set(elements: list[Any]) -> OrderedSet[Any]:
 
 
 def ordered_frozen_set(elements: list[Any]) -> OrderedFrozenSet[Any]:
+    """A frozen set from the list that it was written as."""
     made = OrderedFrozenSet(elements)
     if len(made) < len(elements):
         raise PydanticCustomError("twice", "holds an element twice, which a set cannot")
