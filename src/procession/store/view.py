@@ -24,6 +24,7 @@ from procession.store.service_calls import ServiceCallRow
 from procession.store.statements import Prepared, select_where
 from procession.store.timers import TimerRow, next_timer_due_us
 from procession.store.waiting import WaitingEventRow
+from procession.store.waits_check import WaitCheck, check_waits
 from procession.store.worklist import WorkItemRow
 from procession.store.worklist_queries import WorklistQueries
 
@@ -83,6 +84,11 @@ _NUMBERS = {
         ("requests", schema.request),
     )
 }
+_OPEN_OPERATIONS = (
+    Prepared(select(_items.operation, func.count()).where(_items.ended_us.is_(None)).group_by(_items.operation)),
+    Prepared(select(schema.service_call.c.operation, func.count()).group_by(schema.service_call.c.operation)),
+)
+_LAST_REQUEST_US = Prepared(select(schema.request.c.at_us).order_by(schema.request.c.number.desc()).limit(1))
 _SERVICE_DUE = Prepared(select(func.min(schema.service_call.c.due_us)).where(schema.service_call.c.state == "due"))
 
 
@@ -152,6 +158,19 @@ class View:
         value = _SERVICE_DUE.run(self._connection).fetchone()[0]
         return None if value is None else int(value)
 
+    def open_operations(self) -> dict[str, int]:
+        """How many open items and service calls there are of each operation: for `doctor`."""
+        found: dict[str, int] = {}
+        for statement in _OPEN_OPERATIONS:
+            for operation, number in statement.run(self._connection):
+                found[str(operation)] = found.get(str(operation), 0) + int(number)
+        return found
+
+    def last_request_us(self) -> int:
+        """When the last request was taken in; 0 before the first."""
+        values = _LAST_REQUEST_US.run(self._connection).fetchone()
+        return 0 if values is None else int(values[0])
+
     def counts(self) -> Counts:
         """Counts every row: for `doctor`, not for a page."""
         connection = self._connection
@@ -161,6 +180,10 @@ class View:
         }
         numbers = {name: int(statement.run(connection).fetchone()[0]) for name, statement in _NUMBERS.items()}
         return Counts(**by_state, **numbers)  # type: ignore[arg-type]
+
+    def check_waits(self, *, after: int = 0, limit: int = 500) -> WaitCheck:
+        """The no-orphan-wait check on the next open instances after this identifier."""
+        return check_waits(self._connection, after=after, limit=limit)
 
     def store_id(self) -> bytes:
         return bytes.fromhex(meta.find_meta(self._connection, meta.STORE_ID) or "")

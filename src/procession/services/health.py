@@ -1,0 +1,239 @@
+"""The health of an application: what is sound, and everything that needs a person, each with what to do about it."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from procession.engine.clock import HOUR_US
+from procession.errors import ProcessionError
+from procession.kernel import InstanceState
+from procession.services.application import Application
+from procession.services.call_stacks import halt_of
+from procession.services.places import Places
+from procession.services.records import moment
+from procession.store import InstanceFilter, Readers, View, find_holder, open_readers
+from procession.store.invariants import check_invariants
+from procession.store.sqlite_defects import known_defects, sqlite_version
+
+MOST_LISTED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that a person should look at: of which kind, about what, what is wrong, what to do."""
+
+    kind: str
+    subject: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """A known defect of the SQLite in use, and whether it can touch a store of ours."""
+
+    title: str
+    touches_us: bool
+    why: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRunning:
+    """The engine that has the store open."""
+
+    process: int
+    host: str
+    since: datetime
+    socket: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One invariant, and whether it held: "holds", "broken" or "not exercised" (there was nothing to look at)."""
+
+    id: str
+    says: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """What `doctor` found. `is_well` is False as soon as something needs a person."""
+
+    is_well: bool
+    application: str
+    store: str
+    store_bytes: int
+    log_bytes: int
+    sqlite_version: str
+    sqlite_defects: tuple[Defect, ...]
+    engine: EngineRunning | None
+    instances: dict[str, int]
+    items: dict[str, int]
+    service_calls: dict[str, int]
+    timers: int
+    events: int
+    requests: int
+    checks: tuple[Check, ...]
+    concerns: tuple[Concern, ...]
+
+
+def examine(application: Application) -> HealthReport:
+    """Look at everything. Reads only; works while an engine runs, and for an application that does not load."""
+    version = sqlite_version()
+    defects = tuple(Defect(found.title, found.touches_us, found.why, found.source) for found in known_defects(version))
+    concerns = [
+        Concern("sqlite", version, f"SQLite {version}: {defect.title}", f"{defect.why} See {defect.source}.")
+        for defect in defects
+        if defect.touches_us
+    ]
+    declared = _declared_operations(application, concerns)
+    if not application.store.exists():
+        return _report(application, version, defects, concerns)
+    readers = open_readers(application.store)
+    try:
+        checks = _check_store(application, concerns)
+        with readers.snapshot() as view:
+            concerns += _halted(application, view)
+            concerns += _in_attention(view)
+            concerns += _overdue(view)
+            concerns += _clock(view)
+            if declared is not None:
+                concerns += _missing_operations(view, declared)
+        return _report(application, version, defects, concerns, readers, checks)
+    finally:
+        readers.close()
+
+
+def _declared_operations(application: Application, concerns: list[Concern]) -> frozenset[str] | None:
+    """The ids of all operations, former ones too; None, and a concern, where the application does not load."""
+    try:
+        registry = application.load_registry()
+        application.load_organisation()
+    except ProcessionError as error:
+        concerns.append(Concern("application", application.name, error.message, error.remedy))
+        return None
+    return frozenset(registry.operations) | frozenset(registry.former_names)
+
+
+def _check_store(application: Application, concerns: list[Concern]) -> tuple[Check, ...]:
+    report = check_invariants(application.store)
+    remedy = (
+        "Stop the engine, keep the file as it is, and please report this text; restore a backup if work must go on."
+    )
+    for invariant in report.invariants:
+        for problem in invariant.problems:
+            concerns.append(Concern("invariant", invariant.id, f"Not so: {invariant.says}. {problem}", remedy))
+    return tuple(Check(each.id, each.says, each.verdict) for each in report.invariants)
+
+
+def _halted(application: Application, view: View) -> list[Concern]:
+    concerns = []
+    places = Places(application.folder, view)
+    for row in view.instances.list(InstanceFilter(states=(InstanceState.HALTED,)), limit=MOST_LISTED):
+        halt = halt_of(row, places, 0)
+        if halt is not None:
+            concerns.append(Concern("halted", row.name, f"{row.name} is halted: {halt.message}", halt.remedy))
+    return concerns
+
+
+def _in_attention(view: View) -> list[Concern]:
+    concerns = []
+    for call in view.attention(limit=MOST_LISTED):
+        row = view.instances.find(call.instance)
+        name = row.name if row is not None else str(call.instance)
+        concerns.append(
+            Concern(
+                "attention",
+                name,
+                f"Call {call.call} of {name}, {call.operation}, failed {call.attempts} times: {call.last_error}",
+                f"Mend the cause and `procession retry {name} --call {call.call}`; or end it with `procession complete-call` "
+                f"or `procession fail-call`.",
+            )
+        )
+    return concerns
+
+
+def _overdue(view: View) -> list[Concern]:
+    concerns = []
+    for item in view.worklist.overdue(time.time_ns() // 1000, limit=MOST_LISTED):
+        assert item.due_us is not None
+        whom = item.holder or f"the role {item.role}"
+        concerns.append(
+            Concern(
+                "overdue",
+                str(item.id),
+                f"Item {item.id}, {item.title}, was due at {moment(item.due_us):%Y-%m-%d %H:%M} UTC and waits for {whom}.",
+                f"Ask {whom}; `procession work show {item.id}`.",
+            )
+        )
+    return concerns
+
+
+def _clock(view: View) -> list[Concern]:
+    behind_us = view.last_request_us() - time.time_ns() // 1000
+    if behind_us <= HOUR_US:
+        return []
+    return [
+        Concern(
+            "clock",
+            "wall clock",
+            f"The wall clock is {behind_us / HOUR_US:.1f} hours behind the last request in the store.",
+            "Set the clock right, or accept it as it is with `procession doctor --accept-clock` while the engine runs.",
+        )
+    ]
+
+
+def _missing_operations(view: View, declared: frozenset[str]) -> list[Concern]:
+    return [
+        Concern(
+            "missing operation",
+            operation,
+            f"{number} open calls are of the operation {operation!r}, which the application no longer has.",
+            'Bring it back, or name its old name with was=("…",) on the operation that took its place.',
+        )
+        for operation, number in sorted(view.open_operations().items())
+        if operation not in declared
+    ]
+
+
+def _report(
+    application: Application,
+    version: str,
+    defects: tuple[Defect, ...],
+    concerns: list[Concern],
+    readers: Readers | None = None,
+    checks: tuple[Check, ...] = (),
+) -> HealthReport:
+    counts = None
+    if readers is not None:
+        with readers.snapshot() as view:
+            counts = view.counts()
+    store = application.store
+    log = store.with_name(store.name + "-wal")
+    return HealthReport(
+        is_well=not concerns,
+        application=application.name,
+        store=str(store),
+        store_bytes=store.stat().st_size if store.exists() else 0,
+        log_bytes=log.stat().st_size if log.exists() else 0,
+        sqlite_version=version,
+        sqlite_defects=defects,
+        engine=_engine(application),
+        instances={} if counts is None else counts.instances,
+        items={} if counts is None else counts.items,
+        service_calls={} if counts is None else counts.service_calls,
+        timers=0 if counts is None else counts.timers,
+        events=0 if counts is None else counts.events,
+        requests=0 if counts is None else counts.requests,
+        checks=checks,
+        concerns=tuple(concerns),
+    )
+
+
+def _engine(application: Application) -> EngineRunning | None:
+    holder = find_holder(application.store)
+    if holder is None:
+        return None
+    return EngineRunning(holder.pid, holder.host, moment(holder.since_us), holder.socket)
