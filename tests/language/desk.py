@@ -18,7 +18,7 @@ from procession import (
     together,
     until,
 )
-from procession.control import random, uuid4
+from procession.control import log, random, uuid4
 from procession.errors import OperationFailed, Withdrawn
 from tests.language.values import Application, Approved, Declined
 
@@ -180,3 +180,8 @@ async def wrong_argument() -> str:
 @process(owner=desk)
 async def wrong_result() -> int:
     return "one"  # type: ignore[return-value]
+
+
+@process(owner=desk)
+async def noting(count: int) -> None:
+    log.info("counted %s", count, count=count)

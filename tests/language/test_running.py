@@ -220,3 +220,12 @@ def test_what_needs_an_instance_says_so_where_none_runs(use: Callable[[], object
 
 async def _awaited(awaitable: Any) -> Any:
     return await awaitable
+
+
+def test_notes_of_a_process_are_written_once_and_not_in_replay(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="procession.process"):
+        case = run(desk.noting, count=3)
+        assert [record.message for record in caplog.records] == ["counted 3"]
+        assert caplog.records[0].filename == "desk.py"
+        case.replay()
+        assert len(caplog.records) == 1
