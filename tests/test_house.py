@@ -18,7 +18,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "procession"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-EVERYTHING = sorted(path for folder in ("src", "tests", "examples", "benchmarks", "docs") for path in (ROOT / folder).rglob("*.py"))
+EVERYTHING = sorted(
+    path for folder in ("src", "tests", "examples", "benchmarks", "docs") for path in (ROOT / folder).rglob("*.py")
+)
 
 FILE_LINES = 500
 FUNCTION_LINES = 60
@@ -27,7 +29,7 @@ KERNEL_LINES = 2500
 KERNEL_FILES = 12
 PARAMETERS = 6
 MORE_PARAMETERS = {
-    ("language", "task"): "the options of a declaration are its vocabulary: an options object would be noise in every process",
+    ("language", "task"): "the options of a declaration are its vocabulary, an object of options would be noise",
     ("language", "service"): "the same",
     ("language", "process"): "the same",
     ("cli", "*"): "typer reads a command's options from its parameters",
@@ -64,7 +66,19 @@ ALLOWED_NAMES = {
     "manager_of": "the glossary's manager: whom a function or a person reports to",
 }
 
-HEAVY = ("sqlalchemy", "alembic", "sqlite3", "typer", "click", "rich", "fastapi", "jinja2", "structlog", "hypothesis", "pytest")
+HEAVY = (
+    "sqlalchemy",
+    "alembic",
+    "sqlite3",
+    "typer",
+    "click",
+    "rich",
+    "fastapi",
+    "jinja2",
+    "structlog",
+    "hypothesis",
+    "pytest",
+)
 """What an author's process must not pay for: `import procession` brings none of these."""
 
 
@@ -110,7 +124,9 @@ def words(name: str) -> list[str]:
 
 
 def test_no_file_is_longer_than_500_lines() -> None:
-    assert [f"{path.relative_to(ROOT)}: {line_count(path)}" for path in EVERYTHING if line_count(path) > FILE_LINES] == []
+    assert [
+        f"{path.relative_to(ROOT)}: {line_count(path)}" for path in EVERYTHING if line_count(path) > FILE_LINES
+    ] == []
 
 
 def test_no_function_is_longer_than_60_lines() -> None:
@@ -129,7 +145,9 @@ def test_the_kernel_can_be_read_in_an_afternoon() -> None:
 
 def test_rooms_have_one_level_of_files() -> None:
     allowed = {"graph/checks", "store/migrations", "store/migrations/versions", "web/templates", "web/static"}
-    nested = {path.parent.relative_to(PACKAGE).as_posix() for path in SOURCES if len(path.relative_to(PACKAGE).parts) > 2}
+    nested = {
+        path.parent.relative_to(PACKAGE).as_posix() for path in SOURCES if len(path.relative_to(PACKAGE).parts) > 2
+    }
     assert nested - allowed == set()
 
 
@@ -165,7 +183,9 @@ def test_every_module_and_public_name_says_what_it_is_for() -> None:
 
 def test_every_test_is_a_sentence() -> None:
     """Its name has four words or more, or a docstring says what must hold."""
-    tests = [item for item in functions(EVERYTHING) if item.path.name.startswith("test_") and item.name.startswith("test_")]
+    tests = [
+        item for item in functions(EVERYTHING) if item.path.name.startswith("test_") and item.name.startswith("test_")
+    ]
     assert [str(item) for item in tests if len(words(item.name)) < 5 and ast.get_docstring(item.node) is None] == []
 
 
@@ -202,7 +222,9 @@ def test_the_front_door_has_at_most_25_names_sorted_and_complete() -> None:
     assert len(names) <= FRONT_DOOR_NAMES
     assert list(names) == sorted(set(names))
     assert [name for name in names if not hasattr(procession, name)] == []
-    ours = {name for name, value in vars(procession).items() if getattr(value, "__module__", "").startswith("procession.")}
+    ours = {
+        name for name, value in vars(procession).items() if getattr(value, "__module__", "").startswith("procession.")
+    }
     assert {name for name in ours if not name.startswith("_")} <= set(names)
 
 
@@ -221,7 +243,10 @@ def lint_imports(folder: Path, config: Path) -> subprocess.CompletedProcess[str]
 
 PLANTED = {
     "house": ("kernel/events.py", "def planted():\n    import procession.language\n"),
-    "acyclic": ("errors.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import procession.store.schema\n"),
+    "acyclic": (
+        "errors.py",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import procession.store.schema\n",
+    ),
     "kernel": ("kernel/events.py", "def planted():\n    import socket\n"),
     "sql": ("work/item.py", "def planted():\n    import sqlite3\n"),
     "terminal": ("engine/contract.py", "def planted():\n    import rich.console\n"),
@@ -249,7 +274,12 @@ def test_a_breach_of_an_import_rule_is_reported(contract: str, tmp_path: Path) -
 @pytest.mark.parametrize(("contract", "owner"), [("sql", "store"), ("terminal", "cli")])
 def test_what_one_room_owns_is_forbidden_in_every_other(contract: str, owner: str) -> None:
     """A new room does not escape the rule by not being named."""
-    section = (ROOT / ".importlinter").read_text().split(f"[importlinter:contract:{contract}]")[1].split("forbidden_modules")[0]
+    section = (
+        (ROOT / ".importlinter")
+        .read_text()
+        .split(f"[importlinter:contract:{contract}]")[1]
+        .split("forbidden_modules")[0]
+    )
     rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists()}
     assert rooms - {owner} - set(re.findall(r"procession\.(\w+)", section)) == set()
 
