@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from procession.store import meta, schema
 from procession.store.chain import contradiction, link
 from procession.store.connections import Connection
-from procession.store.events import EventRow
+from procession.store.events import EVENT_FORMAT, EventRow
+from procession.store.header import facts
 from procession.store.instances import InstanceRow, instance_genesis
-from procession.store.requests import RequestRow, request_genesis, request_header
+from procession.store.requests import REQUEST_FORMAT, RequestRow, request_genesis, request_header
 from procession.store.statements import Prepared
 from procession.store.worklist import (
+    ITEM_EVENT_FORMAT,
     NewWorkItemEvent,
     WorkItemEventRow,
     WorkItemRow,
@@ -116,13 +117,10 @@ class _History:
         if event.hash != link(self.head, event.header, event.digest):
             found.problems.append(f"{where} is not what was recorded there, or what was before it is missing")
         self.head = event.hash
-        try:
-            header = json.loads(event.header)
-            named = (header["kind"], header["call"], header["request"])
-        except (ValueError, KeyError, TypeError):
-            found.problems.append(f"{where} has a header that cannot be read")
-            return
-        if named != (event.kind, event.call, event.request):
+        if event.format != EVENT_FORMAT:
+            found.problems.append(f"{where} has the unknown format {event.format}")
+        header = facts(event.header)
+        if [header.get(name, "") for name in ("kind", "call", "request")] != [event.kind, event.call, event.request]:
             found.problems.append(f"{where} has columns that differ from its header")
 
     def _sequence(self, event: EventRow) -> None:
@@ -184,6 +182,8 @@ def _item_event_problems(event: WorkItemEventRow, seq: int, head: bytes) -> Iter
     where = f"item {event.item}, event {event.seq}"
     if event.seq != seq + 1:
         yield f"{where} follows event {seq}"
+    if event.format != ITEM_EVENT_FORMAT:
+        yield f"{where} has the unknown format {event.format}"
     wrong = contradiction(item_event_payload(event.reason, event.payload), event.salt, event.digest)
     if wrong is not None:
         yield f"{where} {wrong}"
@@ -199,6 +199,8 @@ def check_requests(connection: Connection) -> Found:
     number, head = 0, request_genesis(store_id)
     for request in (RequestRow(*values) for values in _REQUESTS.run(connection)):
         found.exercised += 1
+        if request.format != REQUEST_FORMAT:
+            found.problems.append(f"request {request.number} has the unknown format {request.format}")
         wrong = contradiction(None if request.reason is None else request.reason.encode(), request.salt, request.digest)
         if wrong is not None:
             found.problems.append(f"request {request.number} {wrong}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from sqlalchemy import bindparam, select, tuple_
 
 from procession.store import schema
 from procession.store.connections import Connection
+from procession.store.header import facts
 from procession.store.statements import Prepared, run_once
 
 PAGE = 500
@@ -89,7 +89,7 @@ class LogQueries:
                 .order_by(_events.instance, _events.seq)
             )
             for instance, call, kind, header in run_once(self._connection, statement):
-                found[instance, call, kind] = json.loads(header)
+                found[instance, call, kind] = facts(header)
         return found
 
     def _titles(self, calls: Iterable[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, str]]:
@@ -110,7 +110,7 @@ def _entry(
     row: Any, before: dict[tuple[int, int, str], dict[str, Any]], titles: dict[tuple[int, int], tuple[str, str]]
 ) -> LogEntry:
     position, instance, call, header, name, business_key, process = row
-    completed = json.loads(header)
+    completed = facts(header)
     requested = before.get((instance, call, _REQUESTED), {})
     started = before.get((instance, call, _STARTED))
     operation = str(requested.get("operation", ""))
@@ -126,8 +126,8 @@ def _entry(
         kind=str(requested.get("call_kind", "")),
         title=title,
         function=function,
-        requested_us=int(requested.get("at", completed["at"])),
-        started_us=None if started is None else int(started["at"]),
-        completed_us=int(completed["at"]),
+        requested_us=int(requested.get("at", completed.get("at", 0))),
+        started_us=None if started is None else int(started.get("at", 0)),
+        completed_us=int(completed.get("at", 0)),
         performer=completed.get("performer"),
     )

@@ -77,7 +77,10 @@ def decode_event(row: Encoded) -> Event:
     decode = _DECODERS.get(row.kind)
     if decode is None:
         raise StoreDamaged(f"An event has the unknown kind {row.kind}.", remedy="Run `procession doctor`.")
-    return decode(json.loads(row.header), row.payload)
+    try:
+        return decode(json.loads(row.header), row.payload)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreDamaged(f"An event of kind {row.kind} cannot be read.", remedy="Run `procession doctor`.") from error
 
 
 def _text_and_bytes(text: str, rest: bytes | None) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from json.encoder import encode_basestring_ascii as quoted
+from typing import Any
 
-__all__ = ["compact", "optional", "optional_text", "quoted"]
+__all__ = ["compact", "facts", "optional", "optional_text", "quoted"]
 
 
 def compact(value: object) -> bytes:
@@ -19,3 +20,12 @@ def optional(number: int | None) -> str:
 
 def optional_text(value: str | None) -> str:
     return "null" if value is None else quoted(value)
+
+
+def facts(header: bytes) -> dict[str, Any]:
+    """What a header says; nothing if it cannot be read any more, which the check of the chain reports."""
+    try:
+        found = json.loads(header)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -11,18 +11,19 @@ I1, I4, I5, I7 and I13 need evidence from outside the store. An invariant that s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from procession.errors import StoreDamaged
 from procession.kernel.events import Event
 from procession.store import schema
 from procession.store.chain_check import Found, check_histories, check_items, check_requests
 from procession.store.connections import Connection, Connections, SqliteConnections, connect_reader
 from procession.store.event_rows import ErasedPayload, decode_event
 from procession.store.events import read_history
+from procession.store.header import facts
 from procession.store.instances import InstanceRow
 from procession.store.statements import Prepared, select_where
 from procession.store.waits_check import check_waits, leftovers, misplaced_requests
@@ -196,13 +197,13 @@ def _check_effects(connection: Connection, evidence: Evidence) -> Found:
         if len({effect.key for effect in made}) > 1:
             found.problems.append(f"the attempts of call {call} of an instance carried different keys")
     for uuid, name, call, requested, result, request in connection.execute(_RESULTS):
-        if json.loads(requested)["call_kind"] != "service":
+        if facts(requested).get("call_kind") != "service":
             continue
         made = attempts.get((uuid, call), [])
         # A result under a request was given by hand: there need not have been an attempt.
         if not made and request is None:
             found.problems.append(f"{name}, call {call} has a result and no attempt was seen")
-        if any(effect.at_us > json.loads(result)["at"] for effect in made):
+        if any(effect.at_us > facts(result).get("at", 0) for effect in made):
             found.problems.append(f"{name}, call {call} was attempted after its result was recorded")
     return found
 
@@ -217,6 +218,9 @@ def _check_replay(connection: Connection, evidence: Evidence) -> Found:
             events = [decode_event(row) for row in read_history(connection, instance.id)]
         except ErasedPayload:
             continue  # only ended instances lose their values, and they are not replayed
+        except StoreDamaged as damage:
+            found.problems.append(f"{instance.name}: {damage.message}")
+            continue
         found.exercised += 1
         difference = evidence.replay(instance, events)
         if difference is not None:

@@ -17,6 +17,7 @@ from procession.store.lock import StoreLock
 from procession.store.mounts import Mounts, network_file_system_of, read_mounts
 from procession.store.readers import Readers
 from procession.store.releases import SiteNumbers
+from procession.store.sqlite_defects import parse_version, sqlite_version
 
 # Rows after which a checkpoint is worth its two flushes: about two thousand hand-offs.
 CHECKPOINT_ROWS = 20_000
@@ -174,6 +175,10 @@ def require_usable(path: Path, options: OpenOptions) -> None:
 
 
 def _prepare(path: Path, options: OpenOptions) -> Path | None:
+    version = sqlite_version(options.connections)
+    if parse_version(version) < OLDEST_SQLITE:
+        remedy = "Use a Python with a newer SQLite (`python -c 'import sqlite3; print(sqlite3.sqlite_version)'`)."
+        raise StoreNotUsable(f"SQLite {version} is too old to open a store.", subject=str(path), remedy=remedy)
     content = _probe(path, options.connections)
     if content is Content.OLDER:
         from procession.store.migrating import migrate  # Alembic is imported only by those who migrate
@@ -196,12 +201,6 @@ def _probe(path: Path, connections: Connections) -> Content:
     with explained(path):
         connection: Connection = connections.connect(path, "ro")
         try:
-            version = str(connection.execute("SELECT sqlite_version()").fetchone()[0])
-            if tuple(int(part) for part in version.split(".")[:3]) < OLDEST_SQLITE:
-                remedy = (
-                    "Use a Python with a newer SQLite (`python -c 'import sqlite3; print(sqlite3.sqlite_version)'`)."
-                )
-                raise StoreNotUsable(f"SQLite {version} is too old.", subject=str(path), remedy=remedy)
             return content_of(connection, path)
         finally:
             connection.close()

@@ -7,16 +7,17 @@ run it all the time and `doctor` over everything.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import bindparam, case, literal_column, select
+from sqlalchemy import Column, ColumnElement, bindparam, case, literal_column, select
 
 from procession.store import schema
 from procession.store.chain_check import CALL_ENDS, ENDED_STATES
 from procession.store.connections import Connection
+from procession.store.header import facts
 from procession.store.statements import Prepared
 
 PAGE = 500
@@ -40,7 +41,7 @@ _events = schema.event.c
 _BOUNDS = ("first", "last")
 
 
-def _between(column: object) -> tuple[object, ...]:
+def _between(column: Column[Any]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return (column >= bindparam("first"), column <= bindparam("last"))
 
 
@@ -54,27 +55,27 @@ _OPEN = Prepared(
 )
 _CALLS = Prepared(
     select(_events.instance, _events.call, _events.kind, case((_events.kind == "CallRequested", _events.header)))
-    .where(*_between(_events.instance), _events.call.is_not(None))  # type: ignore[arg-type]
+    .where(*_between(_events.instance), _events.call.is_not(None))
     .order_by(_events.instance, _events.seq),
     *_BOUNDS,
 )
 _WAKES = (
     Prepared(
         select(schema.work_item.c.instance, literal_column("'task'"), schema.work_item.c.call).where(
-            *_between(schema.work_item.c.instance),  # type: ignore[arg-type]
+            *_between(schema.work_item.c.instance),
             schema.work_item.c.ended_us.is_(None),
         ),
         *_BOUNDS,
     ),
     Prepared(
         select(schema.service_call.c.instance, literal_column("'service'"), schema.service_call.c.call).where(
-            *_between(schema.service_call.c.instance)  # type: ignore[arg-type]
+            *_between(schema.service_call.c.instance)
         ),
         *_BOUNDS,
     ),
     Prepared(
         select(schema.timer.c.instance, literal_column("'timer'"), schema.timer.c.call).where(
-            *_between(schema.timer.c.instance)  # type: ignore[arg-type]
+            *_between(schema.timer.c.instance)
         ),
         *_BOUNDS,
     ),
@@ -103,7 +104,7 @@ def _pending_calls(connection: Connection, first: int, last: int) -> set[_WakeKe
     pending: dict[tuple[int, int], str] = {}
     for instance, call, kind, header in _CALLS.run(connection, first, last):
         if header is not None:
-            pending[instance, call] = str(json.loads(header)["call_kind"])
+            pending[instance, call] = str(facts(header).get("call_kind"))
         elif kind in CALL_ENDS:
             pending.pop((instance, call), None)
     return {(instance, kind, call) for (instance, call), kind in pending.items()}
