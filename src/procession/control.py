@@ -1,6 +1,7 @@
-"""Control that a process needs rarely: chance, identifiers and notes that come out the same in every replay."""
+"""What an author needs rarely: chance, identifiers and notes that come out the same in every replay; a service's attempt."""
 
+from procession.language.attempt import attempt
 from procession.language.control import random, uuid4
 from procession.language.log import log
 
-__all__ = ["log", "random", "uuid4"]
+__all__ = ["attempt", "log", "random", "uuid4"]

@@ -7,17 +7,28 @@ import sys
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import AliasChoices, BaseModel, Field, JsonValue, ValidationInfo, computed_field, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    computed_field,
+    field_validator,
+)
 
 from procession.errors import InvalidValue, NotDeclarable, PayloadTooLarge
 from procession.language.codec import PAYLOAD_LIMIT_BYTES, ArgumentsCodec, Parameter, ValueCodec
-from tests.language.values import CASE, NOON, Application, Approved, Box, Case, Cat, Colour, Declined, Dog, Node
+from tests.language.values import CASE, NOON, Application, Approved, Box, Case, Cat, Colour, Declined, Dog, Level, Node
 
 
 def problems_of(annotation: Any, value: object) -> dict[str, str]:
@@ -231,6 +242,14 @@ def test_a_value_that_is_too_deep_or_holds_itself_is_refused() -> None:
     assert problems_of(Dog, rex)
 
 
+class Paired(Enum):
+    A = (1, 2)
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
 class Named(NamedTuple):
     name: str
 
@@ -247,6 +266,9 @@ class Named(NamedTuple):
         (list[int] | list[str], "class of its own"),
         (Box[int] | Box[str], "class of its own"),
         (type, "frozen dataclass"),
+        (Paired, 'A = "a"'),
+        (Open, "JsonValue"),
+        (Literal[Level.LOW, 1], "both written 1"),
         (Ellipsis, "frozen dataclass"),
     ],
     ids=str,
@@ -325,6 +347,10 @@ def test_validators_of_the_author_run_and_do_not_disturb_the_types_below_them() 
     value = Checked(since=date(2026, 1, 1), amount=Decimal("1200.50"))
     assert codec.decode(codec.encode(value)) == value
     assert codec.parse(b'{"since":"2026-01-01","amount":"1 200.50"}') == value
+
+
+def test_what_a_validator_of_the_author_makes_of_a_value_must_fit_its_type_too() -> None:
+    assert problems_of(Annotated[str, AfterValidator(lambda _: 5)], "x")
 
 
 class Inner(BaseModel):

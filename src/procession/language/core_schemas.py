@@ -88,6 +88,26 @@ def map_children(node: Node, change: Callable[[Node], Node]) -> Node:
     return changed
 
 
+def uses_functions(schema: Schema) -> bool:
+    """Whether validators or serializers that are functions have a say in this type."""
+
+    def look(node: Node) -> Node:
+        if node["type"].startswith("function-") or "serialization" in node:
+            raise _Found
+        return map_children(node, look)
+
+    try:
+        for node in (schema.root, *schema.definitions.values()):
+            look(node)
+    except _Found:
+        return True
+    return False
+
+
+class _Found(Exception):
+    """Ends a search."""
+
+
 def _map_any(value: Any, change: Callable[[Node], Node]) -> Any:
     if isinstance(value, dict):
         return (

@@ -92,6 +92,7 @@ class _Rewriting:
             "json-or-python": self._json_or_python,
             "lax-or-strict": self._lax_or_strict,
             "literal": self._literal,
+            "enum": self._enum,
         }
 
     def complete(self) -> Node:
@@ -154,6 +155,15 @@ class _Rewriting:
         else:
             check = looked_up(table)
         return _with_ref(node, dict(core_schema.no_info_before_validator_function(check, _without_ref(node))))
+
+    def _enum(self, node: Node) -> Node:
+        for member in node["members"]:
+            if not isinstance(member.value, str | int | float):
+                raise self._refusal(
+                    f"has the enum {_described(node)}, whose {member.name} has a value that is neither text nor number",
+                    f'Give it one: {member.name} = "{member.name.lower()}".',
+                )
+        return node
 
     def _float(self, node: Node) -> Node:
         node = self._finite(node)
@@ -219,6 +229,11 @@ class _Rewriting:
     # --- classes ----------------------------------------------------------------------------------------------
 
     def _class(self, node: Node) -> Node:
+        if node.get("config", {}).get("extra_fields_behavior") == "allow":
+            raise self._refusal(
+                f'has the model {_described(node)} with extra="allow", and what it allows has no types',
+                "Name its fields, or give it one of type `dict[str, pydantic.JsonValue]`.",
+            )
         inner = {**node, "config": _config(node), "revalidate_instances": "always"}
         inner = map_children(inner, self._node)
         if self._direction is Direction.WRITE and not node.get("root_model"):
@@ -236,11 +251,10 @@ class _Rewriting:
                 "Make it a field, or compute the value before the hand-off.",
             )
         changed = {**node, "computed_fields": []}
-        if node.get("extra_behavior") != "allow":
-            # An instance may hold more than its fields (what it computed): that does not cross. A dictionary may not.
-            from_outside = self._direction is Direction.PARSE
-            from_dictionary = self._direction is Direction.WRITE and node["type"] == "typed-dict"
-            changed["extra_behavior"] = "forbid" if from_outside or from_dictionary else "ignore"
+        # An instance may hold more than its fields (what it computed): that does not cross. A dictionary may not.
+        from_outside = self._direction is Direction.PARSE
+        from_dictionary = self._direction is Direction.WRITE and node["type"] == "typed-dict"
+        changed["extra_behavior"] = "forbid" if from_outside or from_dictionary else "ignore"
         fields = node["fields"]
         changed["fields"] = (
             [self._field(each, each["name"]) for each in fields]
