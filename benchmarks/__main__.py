@@ -1,4 +1,4 @@
-"""`make bench`: the limit of the disk and the peer, in one run on one machine; writes build/bench/engine.json.
+"""`make bench`: the engine beside raw SQLite and DBOS, in one run on one machine; writes build/bench/engine.json, prints the targets.
 
 `--quick` takes a tenth of the instances: to see that it runs, not for figures.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.raw_sqlite import commit_p99_ms, throughput
+from benchmarks import engine_side, raw_sqlite, start_up
+from benchmarks.report import table
 
 CALLERS = 64
 
@@ -28,20 +30,47 @@ def measure_dbos(callers: int, instances: int) -> dict[str, Any]:
     return figures
 
 
+def measure_ours(folder: Path, share: float) -> dict[str, float]:
+    """The engine, and what SQLite allows for the same rows."""
+    many = asyncio.run(
+        engine_side.throughput(folder / "many.db", callers=CALLERS, instances=int(2048 * share), warm_up=CALLERS)
+    )
+    one = asyncio.run(engine_side.throughput(folder / "one.db", callers=1, instances=int(256 * share), warm_up=4))
+    raw = raw_sqlite.throughput(folder / "raw.db", instances=int(4096 * share), batch=CALLERS)
+    raw_sqlite.expect_same_rows(folder / "many.db", folder / "raw.db")
+    latency = asyncio.run(
+        engine_side.complete_to_visible(folder / "relay.db", folder / "commits.db", completions=int(2000 * share))
+    )
+    parked = asyncio.run(engine_side.parked_bytes(folder / "parked.db", instances=int(2000 * share)))
+    return {
+        "handoffs_per_second": many.hand_offs_per_second,
+        "handoffs_per_second_one_caller": one.hand_offs_per_second,
+        "cpu_us_per_handoff": many.cpu_us_per_hand_off,
+        "raw_sqlite_transactions_per_second": raw.transactions_per_second,
+        "ratio_raw": many.hand_offs_per_second / raw.transactions_per_second,
+        "complete_to_visible_p50_ms": latency.p50_ms,
+        "complete_to_visible_p99_ms": latency.p99_ms,
+        "raw_commit_p99_ms": latency.raw_p99_ms,
+        "parked_disk_bytes_per_instance": parked,
+    }
+
+
 def measure(share: float) -> dict[str, float]:
     """All figures by name."""
     with tempfile.TemporaryDirectory(prefix="procession-bench-") as folder:
-        raw = throughput(Path(folder) / "raw", instances=int(4096 * share), batch=CALLERS)
-        p99_ms = commit_p99_ms(Path(folder) / "commits", commits=int(6000 * share))
+        figures = measure_ours(Path(folder), share)
     dbos = measure_dbos(CALLERS, int(320 * share))
     dbos_one = measure_dbos(1, int(40 * share))
-    return {
-        "raw_sqlite_transactions_per_second": round(raw.transactions_per_second, 1),
-        "raw_commit_p99_ms": round(p99_ms, 3),
+    figures |= {
         "dbos_handoffs_per_second": dbos["hand_offs_per_second"],
         "dbos_handoffs_per_second_one_caller": dbos_one["hand_offs_per_second"],
         "dbos_cpu_us_per_handoff": dbos["cpu_us_per_hand_off"],
+        "ratio_dbos": figures["handoffs_per_second"] / dbos["hand_offs_per_second"],
+        "ratio_dbos_one_caller": figures["handoffs_per_second_one_caller"] / dbos_one["hand_offs_per_second"],
     }
+    for started in start_up.measure():
+        figures[f"{started.key}_cpu_seconds"] = started.cpu_seconds
+    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def main() -> None:
@@ -52,8 +81,7 @@ def main() -> None:
     figures = measure(0.1 if arguments.quick else 1.0)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
-    for name, value in figures.items():
-        print(f"{name:40} {value:12,.3f}")
+    print(table(figures))
     print(f"written to {arguments.out}")
 
 

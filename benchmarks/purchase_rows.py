@@ -11,23 +11,23 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from procession.store import schema
-from procession.store.instances import INSTANCES
-from procession.store.service_calls import SERVICE_CALLS
-from procession.store.statements import insert_into
-from procession.store.worklist import ITEMS
+from procession.store.statements import delete_by_key, insert_into, update_by_key
 
 Rows = dict[str, list[tuple[object, ...]]]
 """Statement to the rows it runs with."""
 
+INSTANCE_CHANGES = ["state", "ended_us", "now_us", "seq", "head"]
+ITEM_CHANGES = ["state", "holder", "version", "started_us", "ended_us", "performer", "seq", "head"]
+
 SQL = {
     "instance": insert_into(schema.instance).sql,
-    "instance changed": INSTANCES.statements().update.sql,
+    "instance changed": update_by_key(schema.instance, INSTANCE_CHANGES).sql,
     "event": insert_into(schema.event).sql,
     "item": insert_into(schema.work_item).sql,
-    "item changed": ITEMS.statements().update.sql,
+    "item changed": update_by_key(schema.work_item, ITEM_CHANGES).sql,
     "item event": insert_into(schema.work_item_event).sql,
     "service call": insert_into(schema.service_call).sql,
-    "service call ended": SERVICE_CALLS.statements().delete.sql,
+    "service call ended": delete_by_key(schema.service_call).sql,
     "request": insert_into(schema.request).sql,
 }
 """In the order in which one transaction runs them: what is referred to comes first."""
@@ -62,7 +62,6 @@ class InstanceRows:
         self._call = 0
         self._service_calls: dict[int, int] = {}
         self._item = 0
-        self._item_fixed: tuple[object, ...] = ()
         self._rows: Rows = {}
 
     def transitions(self) -> Iterator[Rows]:
@@ -103,13 +102,11 @@ class InstanceRows:
             os.urandom(32),
         )  # fmt: skip
 
-    def _event(self, kind: str, call: int | None, payload: bytes | None, operation: str = "") -> int:
+    def _event(self, kind: str, call: int | None, payload: bytes | None, more: str = "") -> int:
         position = self._numbers.next("position")
         self._seq += 1
         self._head = os.urandom(32)
-        header = (
-            f'{{"at":{NOW_US},"call":{call},"due":null,"kind":"{kind}","operation":"{operation}","site":17}}'.encode()
-        )
+        header = f'{{"at":{NOW_US},"call":{call or "null"},"kind":"{kind}","request":null{more}}}'.encode()
         salt, digest = (None, None) if payload is None else (os.urandom(16), os.urandom(32))
         self._add(
             "event", position, self._id, self._seq, kind, call, None, 1, header, payload, salt, digest, self._head
@@ -118,7 +115,9 @@ class InstanceRows:
 
     def _request_call(self, operation: str) -> tuple[int, int]:
         self._call += 1
-        return self._call, self._event("CallRequested", self._call, INPUT, operation)
+        digest = os.urandom(16).hex()
+        more = f',"call_kind":"service","operation":"{operation}","digest":"{digest}","due":null,"site":17'
+        return self._call, self._event("CallRequested", self._call, INPUT, more)
 
     def _request_service(self, operation: str) -> int:
         call, position = self._request_call(operation)
@@ -134,26 +133,27 @@ class InstanceRows:
     def _end_of_service(self, call: int, *, then_task: str | None = None) -> Rows:
         self._end_of_service_call(call)
         if then_task is not None:
-            call, position = self._request_call(then_task)
-            self._item = self._numbers.next("item")
-            self._add(
-                "item", self._item, os.urandom(16), self._id, call, then_task, "Management", "Approve the purchase",
-                "Management", "offered", None, 1, NOW_US, None, None, None, None, position, None, 1, os.urandom(32),
-            )  # fmt: skip
-            self._item_event(1, "offered", None)
+            self._request_task(then_task)
         return self._change()
+
+    def _request_task(self, operation: str) -> None:
+        call, position = self._request_call(operation)
+        self._item = self._numbers.next("item")
+        self._add(
+            "item", self._item, os.urandom(16), self._id, call, operation, "Management", "Approve the purchase",
+            "Management", "offered", None, 1, NOW_US, None, None, None, None, position, None, 1, os.urandom(32),
+        )  # fmt: skip
+        self._item_event(1, "offered", None)
 
     def _complete_item(self) -> None:
         call = self._call
         self._add_request("complete")
         self._event("CallStarted", call, None)
         self._event("CallCompleted", call, ANSWER)
-        for seq, kind in enumerate(("allocated", "started", "completed"), 2):
+        for seq, kind in enumerate(("started", "completed"), 2):
             self._item_event(seq, kind, None)
-        self._add(
-            "item changed", "Approve the purchase", "Management", "completed", "bob", 2, None, NOW_US, NOW_US, "bob", None, 4,
-            os.urandom(32), self._item,
-        )  # fmt: skip
+        head = os.urandom(32)
+        self._add("item changed", "completed", "bob", 2, NOW_US, NOW_US, "bob", 3, head, self._item)
 
     def _item_event(self, seq: int, kind: str, payload: bytes | None) -> None:
         position = self._numbers.next("position")
@@ -164,12 +164,28 @@ class InstanceRows:
 
     def _change(self, state: str = "running") -> Rows:
         ended = NOW_US if state == "completed" else None
-        self._add(
-            "instance changed", "laptop from Dell for 1200.00", None, None, state, 1, ended, NOW_US, self._seq, self._head, self._secret, 1,
-            None, self._id,
-        )  # fmt: skip
+        self._add("instance changed", state, ended, NOW_US, self._seq, self._head, self._id)
         rows, self._rows = self._rows, {}
         return rows
+
+
+class RelayRows(InstanceRows):
+    """An instance that goes from person to person: each hand-off is the end of one item and the beginning of the next."""
+
+    def __init__(self) -> None:
+        super().__init__(Numbers())
+
+    def start(self) -> Rows:
+        """The rows up to the first item."""
+        self._start()
+        self._request_task("Management.sign")
+        return self._change()
+
+    def hand_off(self) -> Rows:
+        """The rows from one item to the next."""
+        self._complete_item()
+        self._request_task("Management.sign")
+        return self._change()
 
 
 def transitions_of(instances: int, callers: int) -> Iterator[Rows]:

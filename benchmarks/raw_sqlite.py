@@ -13,13 +13,13 @@ from pathlib import Path
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from benchmarks.measure import percentile
 from benchmarks.purchase_rows import RELEASE, SQL, Rows, together, transitions_of
 from procession.store import schema
-from procession.store.connections import Connection, SqliteConnections, connect_writer
+from procession.store.connections import Connection, SqliteConnections, connect_reader, connect_writer
 from procession.store.statements import insert_into
 
 CHECKPOINT_COMMITS = 64
+BYTES_TOLERANCE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,9 @@ class RawStore:
         """One transaction, durable when this returns."""
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
-        for statement, values in rows.items():
-            connection.executemany(SQL[statement], values)
+        for statement, sql in SQL.items():
+            if values := rows.get(statement):
+                connection.executemany(sql, values)
         connection.execute("COMMIT")
         self._commits += 1
         if self._commits % CHECKPOINT_COMMITS == 0:
@@ -89,21 +90,27 @@ def throughput(path: Path, *, instances: int, batch: int) -> RawFigures:
     return RawFigures(batch, len(transitions), seconds)
 
 
-def commit_seconds(path: Path, *, commits: int) -> list[float]:
-    """The time of each commit when every transition has one of its own."""
-    store = RawStore(path)
-    seconds = []
+COUNTED = ("event", "work_item", "work_item_event", "request")
+BYTES = "SELECT SUM(LENGTH(header) + COALESCE(LENGTH(payload), 0)) FROM event"
+
+
+def expect_same_rows(ours: Path, raw: Path) -> None:
+    """Raises unless an instance of ours has as many rows as a raw one, and at least as many bytes: else the ratio says nothing."""
+    here, there = rows_per_instance(ours), rows_per_instance(raw)
+    differing = [f"{name}: ours {here[name]:g}, raw {there[name]:g}" for name in COUNTED if here[name] != there[name]]
+    if abs(here["bytes"] / there["bytes"] - 1) > BYTES_TOLERANCE:
+        differing.append(f"bytes of events: ours {here['bytes']:.0f}, raw {there['bytes']:.0f}")
+    if differing:
+        raise RuntimeError(f"benchmarks/purchase_rows.py does not write the engine's rows: {'; '.join(differing)}")
+
+
+def rows_per_instance(path: Path) -> dict[str, float]:
+    """How many rows of each kind an instance has, and how many bytes its events."""
+    connection = connect_reader(SqliteConnections(), path)
     try:
-        for transition in transitions_of(-(-commits // 6), 1):
-            rows = together([transition])
-            start = time.perf_counter()
-            store.commit(rows)
-            seconds.append(time.perf_counter() - start)
+        instances = connection.execute("SELECT COUNT(*) FROM instance").fetchone()[0]
+        counts = {name: connection.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0] for name in COUNTED}
+        counts["bytes"] = connection.execute(BYTES).fetchone()[0]
     finally:
-        store.close()
-    return seconds
-
-
-def commit_p99_ms(path: Path, *, commits: int) -> float:
-    """What 99 of 100 commits of one transition stay under."""
-    return percentile(commit_seconds(path, commits=commits), 0.99) * 1000
+        connection.close()
+    return {name: count / instances for name, count in counts.items()}
