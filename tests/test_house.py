@@ -232,6 +232,15 @@ def test_an_author_imports_nothing_heavier_than_pydantic() -> None:
     assert imported_by("import procession") & set(HEAVY) == set()
 
 
+def test_help_loads_neither_the_store_nor_the_types_of_authors() -> None:
+    """`procession --help` is typed often and answers at once."""
+    code = "import sys; sys.argv = ['procession', '--help']; sys.stdout = sys.stderr\n"
+    code += "from procession.cli.main import main\ntry:\n    main()\nexcept SystemExit:\n    pass\nsys.stdout = sys.__stdout__"
+    loaded = imported_by(code)
+    assert "typer" in loaded
+    assert loaded & {"sqlalchemy", "alembic", "sqlite3", "pydantic", "pydantic_core"} == set()
+
+
 # The import rules
 
 
