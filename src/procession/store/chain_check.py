@@ -37,13 +37,11 @@ class Found:
     problems: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class HistoryFindings:
-    """What one pass over all histories says about the chain (hashes), about sequences (I2) and about calls (I3)."""
-
-    chain: Found = field(default_factory=Found)
-    sequence: Found = field(default_factory=Found)
-    calls: Found = field(default_factory=Found)
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    chain: Found
+    sequence: Found
+    calls: Found
 
 
 _EVENTS = Prepared(schema.event.select().order_by(schema.event.c.instance, schema.event.c.seq))
@@ -55,9 +53,9 @@ _ITEM_EVENTS = Prepared(
 _REQUESTS = Prepared(schema.request.select().order_by(schema.request.c.number))
 
 
-def check_histories(connection: Connection) -> HistoryFindings:
-    """One pass over all events, beside the instances they belong to."""
-    findings = HistoryFindings()
+def check_histories(connection: Connection, *, chain: Found, sequence: Found, calls: Found) -> None:
+    """One pass over all events, beside their instances: about the chain (hashes), sequences (I2) and calls (I3)."""
+    findings = _Findings(chain, sequence, calls)
     events = (EventRow(*values) for values in _EVENTS.run(connection))
     pending = next(events, None)
     for instance in (InstanceRow(*values) for values in _INSTANCES.run(connection)):
@@ -73,13 +71,12 @@ def check_histories(connection: Connection) -> HistoryFindings:
         findings.sequence.problems.append(f"event {pending.position} belongs to no instance")
     for (position,) in connection.execute("SELECT position FROM event INTERSECT SELECT position FROM work_item_event"):
         findings.sequence.problems.append(f"position {position} was given twice")
-    return findings
 
 
 class _History:
     """The history of one instance while it is checked."""
 
-    def __init__(self, instance: InstanceRow, findings: HistoryFindings) -> None:
+    def __init__(self, instance: InstanceRow, findings: _Findings) -> None:
         self.instance = instance
         self.findings = findings
         self.seq = 0

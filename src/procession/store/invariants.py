@@ -23,6 +23,7 @@ from procession.store.chain_check import Found, check_histories, check_items, ch
 from procession.store.connections import Connection, Connections, SqliteConnections, connect_reader
 from procession.store.event_rows import ErasedPayload, decode_event
 from procession.store.events import read_history
+from procession.store.failures import explained, meaning_of
 from procession.store.header import facts
 from procession.store.instances import InstanceRow
 from procession.store.statements import Prepared, select_where
@@ -93,7 +94,7 @@ class Report:
         return tuple(f"{invariant.id}: {problem}" for invariant in self.invariants for problem in invariant.problems)
 
     def __getitem__(self, name: str) -> Invariant:
-        return next(invariant for invariant in self.invariants if invariant.id == name)
+        return {invariant.id: invariant for invariant in self.invariants}[name]
 
 
 def check_invariants(
@@ -102,12 +103,35 @@ def check_invariants(
     """Checks a store, by its path or through a connection; reads it in one snapshot and changes nothing."""
     if not isinstance(store, Path | str):
         return Report(tuple(_all(store, evidence or Evidence())))
-    connection = connect_reader(connections or SqliteConnections(), Path(store).resolve())
+    path = Path(store).resolve()
+    with explained(path):
+        try:
+            connection = connect_reader(connections or SqliteConnections(), path)
+        except Exception as error:
+            damage = _damage(error, path)
+            return Report((_invariant("file", _WHOLE, damage),))
     try:
-        connection.execute("BEGIN")
-        return Report(tuple(_all(connection, evidence or Evidence())))
+        with explained(path):
+            connection.execute("BEGIN")
+            return Report(tuple(_all(connection, evidence or Evidence())))
     finally:
         connection.close()
+
+
+def _damage(error: Exception, path: Path) -> Found:
+    """What an error says about the file; anything but damage is raised again."""
+    meaning = meaning_of(error, path)
+    if not isinstance(meaning, StoreDamaged):
+        raise error
+    return Found(1, [str(error)])
+
+
+def _attempt(check: Callable[[], Found]) -> Found:
+    """A check that stops at a page it cannot read has found something wrong, and the other checks go on."""
+    try:
+        return check()
+    except Exception as error:
+        return _damage(error, Path())
 
 
 def fingerprint(store: Path | str | Connection) -> bytes:
@@ -127,25 +151,40 @@ def fingerprint(store: Path | str | Connection) -> bytes:
     return whole.digest()
 
 
+_WHOLE = "the file is whole and every row has its owner"
+
+
 def _all(connection: Connection, evidence: Evidence) -> Iterator[Invariant]:
-    histories = check_histories(connection)
-    chain = histories.chain
-    for other in (check_items(connection), check_requests(connection)):
-        chain.exercised += other.exercised
-        chain.problems.extend(other.problems)
-    yield _invariant("file", "the file is whole and every row has its owner", _check_file(connection))
-    yield _invariant("chain", "no recorded row was changed, lost or moved", chain)
-    yield _invariant("I1", "what was acknowledged is stored", _check_acknowledged(connection, evidence))
-    yield _invariant("I2", "sequences have no gap, and nothing follows an end", histories.sequence)
-    yield _invariant("I3", "each call is requested once and ends at most once", histories.calls)
-    yield _invariant(
-        "I4", "effects carry one key a call and do not begin after its result", _check_effects(connection, evidence)
+    chain, sequence, calls = Found(), Found(), Found()
+
+    def histories() -> Found:
+        check_histories(connection, chain=chain, sequence=sequence, calls=calls)
+        return chain
+
+    for check in (histories, lambda: check_items(connection), lambda: check_requests(connection)):
+        found = _attempt(check)
+        if found is not chain:
+            chain.exercised += found.exercised
+            chain.problems.extend(found.problems)
+    checks: tuple[tuple[str, str, Callable[[], Found]], ...] = (
+        ("file", _WHOLE, lambda: _check_file(connection)),
+        ("chain", "no recorded row was changed, lost or moved", lambda: chain),
+        ("I1", "what was acknowledged is stored", lambda: _check_acknowledged(connection, evidence)),
+        ("I2", "sequences have no gap, and nothing follows an end", lambda: sequence),
+        ("I3", "each call is requested once and ends at most once", lambda: calls),
+        (
+            "I4",
+            "effects carry one key a call and do not begin after its result",
+            lambda: _check_effects(connection, evidence),
+        ),
+        ("I5", "replay gives the live state", lambda: _check_replay(connection, evidence)),
+        ("I6", "everything that waits has exactly one row that will wake it", lambda: _check_all_waits(connection)),
+        ("I7", "no attempt runs beyond its time", lambda: _check_attempts(connection, evidence)),
+        ("I12", "what has ended owns no open work", lambda: _check_ended(connection)),
+        ("I13", "what was refused changed nothing", lambda: _check_refusals(evidence)),
     )
-    yield _invariant("I5", "replay gives the live state", _check_replay(connection, evidence))
-    yield _invariant("I6", "everything that waits has exactly one row that will wake it", _check_all_waits(connection))
-    yield _invariant("I7", "no attempt runs beyond its time", _check_attempts(connection, evidence))
-    yield _invariant("I12", "what has ended owns no open work", _check_ended(connection))
-    yield _invariant("I13", "what was refused changed nothing", _check_refusals(evidence))
+    for name, says, check in checks:
+        yield _invariant(name, says, _attempt(check))
 
 
 def _invariant(name: str, says: str, found: Found) -> Invariant:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
 
 from procession.store import schema
 from procession.store.connections import Connection
@@ -33,10 +33,11 @@ class ItemWithInput:
 _items = schema.work_item.c
 _BY_ID = select_where(schema.work_item, "id")
 _BY_UUID = select_where(schema.work_item, "uuid")
-# The literal state lets SQLite use the partial index; a bound value would not.
+# Written out, since SQLite does not use a partial index for a bound value.
+_IS_OFFERED: ColumnElement[str] = literal_column("'offered'")
 _OFFERED = Prepared(
     select(schema.work_item)
-    .where(_items.role == bindparam("role"), _items.state == "offered", _items.id > bindparam("after"))
+    .where(_items.role == bindparam("role"), _items.state == _IS_OFFERED, _items.id > bindparam("after"))
     .order_by(_items.id)
     .limit(bindparam("limit")),
     "role",
@@ -98,7 +99,7 @@ _EVENTS = Prepared(
 _OFFERED_COUNT = Prepared(
     select(func.count())
     .select_from(schema.work_item)
-    .where(_items.role == bindparam("role"), _items.state == "offered"),
+    .where(_items.role == bindparam("role"), _items.state == _IS_OFFERED),
     "role",
 )
 _ITEM_COLUMNS = len(schema.work_item.columns)
