@@ -1,0 +1,1 @@
+"""The receipt phase of an environmental permit, as a Dutch municipality runs it."""
