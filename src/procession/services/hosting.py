@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from procession.engine.clock import Clock, SystemClock
 from procession.engine.effects import Notice
 from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engine
 from procession.engine.releases import release_of
@@ -20,15 +21,15 @@ class Hosting:
     runs_timers: bool = True
     wait_seconds: float = 0.0
     watch: Callable[[Notice], None] | None = None
+    clock: Clock = field(default_factory=SystemClock)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Host:
-    """An engine with its office. `ends_at_once` makes the closing wait for nothing."""
+    """An engine with its office."""
 
     engine: EmbeddedEngine
     office: Office
-    ends_at_once: bool = False
 
 
 @asynccontextmanager
@@ -42,6 +43,7 @@ async def open_host(application: Application, hosting: Hosting) -> AsyncIterator
     modules = application.load_modules()
     registry = application.load_registry()
     options = EngineOptions(
+        clock=hosting.clock,
         runs_services=hosting.runs_services,
         runs_timers=hosting.runs_timers,
         store=OpenOptions(wait_seconds=hosting.wait_seconds),
@@ -49,8 +51,7 @@ async def open_host(application: Application, hosting: Hosting) -> AsyncIterator
     )
     engine = await open_engine(application.store, registry, release_of(modules), options)
     office = Office(registry, organisation, engine, engine.store.readers, engine.accept_clock)
-    host = Host(engine, office)
     try:
-        yield host
+        yield Host(engine, office)
     finally:
-        await engine.close(at_once=host.ends_at_once)
+        await engine.close()

@@ -165,6 +165,14 @@ class Reading:
             )
         return task
 
+    def form_of(self, item: int) -> tuple[Field, ...]:
+        """What to hand in for an item. Raises `NoSuchItem`, `OperationIsGone`."""
+        with self._snapshot() as view:
+            row = view.worklist.find(item) if view is not None else None
+        if row is None:
+            raise _no_item(item)
+        return self.task(row.operation).form.fields()
+
     def inputs_of(self, process: str) -> tuple[Field, ...]:
         """What to ask to start a process. Raises `NoSuchProcess`."""
         return get_process(self.registry, process).inputs.fields()

@@ -1,0 +1,69 @@
+"""Giving an order to whoever can carry it out: the engine that runs, else an engine of its own for this one order."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from procession.api.local_client import ConnectionLost, NobodyListens, send
+from procession.errors import StoreLocked
+from procession.services.application import Application
+from procession.services.commands import Order
+from procession.store.lock import find_holder
+
+WAIT_SECONDS = 5.0
+PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The answer, and whether an engine that runs gave it: without one, services and timers wait."""
+
+    answer: dict[str, Any]
+    engine_runs: bool
+
+
+def give(application: Application, order: Order) -> Given:
+    """Have the order carried out. Raises its refusal; `StoreLocked` where an engine neither listens nor goes away.
+
+    An order whose engine went away before it answered is given again under its client identifier: what was accepted
+    is not done twice, and its answer is the same.
+    """
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        path = _socket_of_engine(application)
+        if path is not None:
+            try:
+                return Given(send(path, order), engine_runs=True)
+            except (NobodyListens, ConnectionLost) as gone:
+                if time.monotonic() > deadline:
+                    raise _unreachable(application, str(gone)) from gone
+        try:
+            return Given(asyncio.run(_by_own_engine(application, order)), engine_runs=False)
+        except StoreLocked:
+            # Another command, or an engine that is starting and will listen in a moment.
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE_SECONDS)
+
+
+def _socket_of_engine(application: Application) -> Path | None:
+    holder = find_holder(application.store)
+    return Path(holder.socket) if holder is not None and holder.socket else None
+
+
+async def _by_own_engine(application: Application, order: Order) -> dict[str, Any]:
+    from procession.services.hosting import Hosting, open_host
+
+    hosting = Hosting(runs_services=False, runs_timers=False)
+    async with open_host(application, hosting) as host:
+        return await host.office.perform(order)
+
+
+def _unreachable(application: Application, why: str) -> StoreLocked:
+    return StoreLocked(
+        f"An engine has {application.store} open and does not answer ({why}).",
+        subject=str(application.store),
+        remedy="Look at the terminal or the service that runs `procession serve`; it may be starting or ending. Then try again.",
+    )

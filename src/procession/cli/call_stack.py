@@ -1,0 +1,176 @@
+"""An instance on the terminal: its business call stack like a traceback, whom it waits for, what to do."""
+
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
+
+from procession.cli.output import STATE_STYLES, age, heading, local, plural, say, state_cell, table, value_lines
+
+if TYPE_CHECKING:
+    from procession.services.records import (
+        BranchShown,
+        FrameShown,
+        HaltShown,
+        HistoryEntry,
+        InstanceDetail,
+        Wait,
+    )
+
+
+def show_instance(detail: "InstanceDetail", zone: tzinfo, *, verbose: bool) -> None:
+    """Everything about an instance, in words."""
+    row = detail.instance
+    say(f"{row.instance}  {row.title}", "bold")
+    key = f", business key {row.business_key}" if row.business_key else ""
+    say(f"process {row.process}{key}, started by {row.initiator} at {local(row.started, zone)}")
+    ended = f" at {local(row.ended, zone)}" if row.ended else ""
+    say(f"{row.state}{ended}", STATE_STYLES.get(row.state, ""))
+    if detail.failure is not None:
+        say(f"failed with {detail.failure}", "red")
+    if row.state == "completed":
+        _show_value("result", detail.result)
+    if verbose:
+        _show_value("input", detail.input)
+    if detail.attributes:
+        _show_value("attributes", detail.attributes)
+    if detail.halt is not None:
+        _show_halt(detail.halt, zone, verbose=verbose)
+    _show_branches(detail, zone)
+    _show_items(detail, zone)
+    if detail.history:
+        _show_history(detail.history, zone)
+
+
+def _show_branches(detail: "InstanceDetail", zone: tzinfo) -> None:
+    waits = {wait.call: wait for wait in detail.waits}
+    if detail.note:
+        say()
+        say(f"{detail.note} What follows was recorded when the calls were asked for.", "yellow")
+    for branch in detail.branches:
+        wait = waits.pop(branch.call, None) if branch.call is not None else None
+        say()
+        _show_frames(branch)
+        if wait is not None:
+            _show_wait(detail.instance.instance, wait, zone)
+        else:
+            say("  waits for another branch" if branch.call is None else f"  waits for call {branch.call}")
+    for wait in waits.values():
+        # A call that is asked for and not awaited at this moment, by a handle.
+        say()
+        _show_wait(detail.instance.instance, wait, zone, lead="also open:")
+
+
+def _show_frames(branch: "BranchShown") -> None:
+    for frame in branch.frames:
+        say(f'  File "{frame.file}", line {frame.line}, in {frame.function}')
+        if frame.source.strip():
+            say(f"    {frame.source.strip()}")
+            say(f"    {_carets(frame)}", "bold")
+        for name, value in (frame.variables or {}).items():
+            say(f"      {name} = {value}", "dim")
+
+
+def _carets(frame: "FrameShown") -> str:
+    indent = len(frame.source) - len(frame.source.lstrip())
+    start = max(frame.column - indent, 0)
+    width = max(min(frame.end_column, len(frame.source)) - max(frame.column, indent), 1)
+    return " " * start + "^" * width
+
+
+def _show_wait(instance: str, wait: "Wait", zone: tzinfo, *, lead: str = "waits for") -> None:
+    since = f"since {local(wait.since, zone)} ({age(datetime.now(UTC) - wait.since)})"
+    due = f", due {local(wait.due, zone)}" if wait.due else ""
+    late = " OVERDUE" if wait.is_overdue else ""
+    match wait.kind:
+        case "task":
+            whom = f"{wait.holder}, who has {wait.state} it," if wait.holder else f"the role {wait.role}"
+            say(f"  {lead} {whom} to do {wait.title} (item {wait.item}), {since}{due}{late}", "cyan")
+        case "service":
+            _show_service(instance, wait, since, zone, lead)
+        case _:
+            say(f"  {lead} the time {local(wait.due, zone)} (call {wait.call}), {since}", "cyan")
+
+
+def _show_service(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: str) -> None:
+    attempts = (
+        f"{wait.attempts} of {wait.attempts_allowed} attempts" if wait.attempts_allowed else f"{wait.attempts} attempts"
+    )
+    text = f"  {lead} the service {wait.operation} (call {wait.call}), {since}; {attempts} made"
+    if wait.state == "attention":
+        say(f"{text}; it needs attention", "bold red")
+        say(f"  last error: {wait.last_error}", "red")
+        say(f"  then: procession retry {instance} --call {wait.call}, complete-call or fail-call")
+        return
+    state = "an attempt runs now" if wait.state == "running" else f"next attempt at {local(wait.due, zone)}"
+    say(f"{text}; {state}", "cyan")
+    if wait.last_error:
+        say(f"  last error: {wait.last_error}", "yellow")
+
+
+def _show_halt(halt: "HaltShown", zone: tzinfo, *, verbose: bool) -> None:
+    say()
+    say(f"Halted at {local(halt.at, zone)} ({halt.code}):", "bold red")
+    if halt.branches:
+        _show_frames(halt.branches[0])
+    say(halt.message, "red")
+    say(halt.remedy)
+    if halt.kept_waiting:
+        say(f"{plural(halt.kept_waiting, 'event')} came since and will be applied then.")
+    if verbose and halt.traceback:
+        say(halt.traceback.rstrip(), "dim")
+
+
+def _show_items(detail: "InstanceDetail", zone: tzinfo) -> None:
+    if not detail.items:
+        return
+    heading("Work items")
+    table(
+        ("item", "task", "state", "who", "requested", "due", "ended"),
+        [
+            (
+                item.item,
+                item.title,
+                state_cell(item.state),
+                item.performer or item.holder or f"role {item.role}",
+                local(item.requested, zone),
+                local(item.due, zone),
+                local(item.ended, zone),
+            )
+            for item in detail.items
+        ],
+    )
+
+
+def _show_history(history: "tuple[HistoryEntry, ...]", zone: tzinfo) -> None:
+    heading("History")
+    table(
+        ("", "at", "what", "call", "operation", "by", "why", "value"),
+        [
+            (
+                entry.seq,
+                f"{entry.at.astimezone(zone):%Y-%m-%d %H:%M:%S}",
+                entry.kind,
+                "" if entry.call is None else entry.call,
+                entry.operation or "",
+                entry.performer or entry.actor or "",
+                entry.reason or "",
+                entry.text or ("" if entry.value is None else _one_line(entry.value)),
+            )
+            for entry in history
+        ],
+    )
+
+
+def _show_value(name: str, value: object) -> None:
+    if isinstance(value, dict | list) and value:
+        say(f"{name}:")
+        for line in value_lines(value, "  "):
+            say(line)
+    else:
+        say(f"{name}: {value_lines(value)[0]}")
+
+
+def _one_line(value: object) -> str:
+    import json
+
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:79] + "…"

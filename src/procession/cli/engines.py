@@ -1,0 +1,144 @@
+"""`procession serve`, `run`, `doctor`: the engine of an application, and its health."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from procession.cli.command import LOOKING, RUNNING, Invocation, command
+from procession.cli.output import age, heading, local, plural, say, table, to_json
+
+if TYPE_CHECKING:
+    from procession.engine.effects import Notice
+    from procession.services.application import Application
+    from procession.services.health import HealthReport
+
+
+def declare(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    command(app, "run", example="procession run --app leave", panel=RUNNING)(run)
+    command(app, "serve", example="procession serve --app leave", panel=RUNNING)(serve)
+    command(app, "doctor", example="procession doctor", panel=LOOKING, acts=True)(doctor)
+
+
+def run(invocation: Invocation) -> None:
+    """Run the engine and print what happens, until Ctrl+C.
+
+    Services are called and timers fire while it runs; commands given meanwhile go to it.
+    """
+    _serve(invocation, tells=True)
+
+
+def serve(invocation: Invocation) -> None:
+    """Run the engine, until SIGINT (Ctrl+C) or SIGTERM; a second one ends it at once.
+
+    With --format json its lines are JSON objects: one when it is ready, one when it ends.
+    """
+    _serve(invocation, tells=False)
+
+
+def _serve(invocation: Invocation, *, tells: bool) -> None:
+    from procession.api.serving import Served
+    from procession.api.serving import serve as serve_until_signal
+
+    application = invocation.application()
+
+    def line(content: dict[str, object], words: str) -> None:
+        if invocation.wants_json:
+            print(json.dumps(to_json(content), ensure_ascii=False), file=invocation.out, flush=True)
+        else:
+            say(words)
+            sys.stdout.flush()
+
+    def ready(socket: Path) -> None:
+        content = {"event": "ready", "application": application.name, "process": os.getpid(), "socket": str(socket)}
+        line(content, f"{application.name}: the engine is ready (process {os.getpid()}). Ctrl+C ends it.")
+
+    def happened(notice: "Notice") -> None:
+        from procession.services.records import moment
+
+        at = moment(notice.at_us)
+        content = {"event": "happened", "at": at, "instance": notice.instance, "text": notice.text}
+        line(content, f"{at.astimezone(application.zone):%H:%M:%S}  {notice.instance}  {notice.text}")
+
+    def ending() -> None:
+        line(
+            {"event": "ending"},
+            "Ending: what is under way is finished first. Again Ctrl+C ends at once; nothing is lost.",
+        )
+
+    asyncio.run(serve_until_signal(application, Served(ready, ending, happened if tells else None)))
+
+
+AcceptClockOption = Annotated[
+    bool, typer.Option("--accept-clock", help="Trust the machine's clock again after it jumped; then timers go on.")
+]
+
+
+def doctor(invocation: Invocation, accept_clock: AcceptClockOption = False) -> int:
+    """Examine the application: everything that needs a person, with what to do. The exit status is 1 if there is anything."""
+    from procession.services.health import examine
+
+    application = invocation.application()
+    if accept_clock:
+        _accept_clock(invocation, application)
+    with _busy(invocation, "Examining every row"):
+        report = examine(application)
+    invocation.answer(report, lambda: _show(report, application))
+    return 0 if report.is_well else 1
+
+
+def _accept_clock(invocation: Invocation, application: "Application") -> None:
+    from procession.services.commands import AcceptClock
+
+    invocation.give(application, AcceptClock())
+    if not invocation.wants_json:
+        say("The clock is accepted as it is.")
+
+
+def _busy(invocation: Invocation, text: str) -> contextlib.AbstractContextManager[object]:
+    """A sign of life on a terminal for what may take long."""
+    if invocation.wants_json or not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    from procession.cli.output import console
+
+    return console(error=True).status(text)
+
+
+def _show(report: "HealthReport", application: "Application") -> None:
+    from datetime import UTC, datetime
+
+    size = f"{report.store_bytes / 1_000_000:.1f} MB" + (
+        f" and {report.log_bytes / 1_000_000:.1f} MB of log" if report.log_bytes else ""
+    )
+    say(f"{report.application}: {report.store} ({size}), SQLite {report.sqlite_version}", "bold")
+    for defect in report.sqlite_defects:
+        say(f"  {defect.title} {defect.why} {defect.source}", "" if not defect.touches_us else "red")
+    if report.engine is not None:
+        since = f"{local(report.engine.since, application.zone)} ({age(datetime.now(UTC) - report.engine.since)})"
+        say(f"An engine runs: process {report.engine.process} since {since}")
+    else:
+        say("No engine runs: service calls and timers wait for `procession serve`.")
+    for what, counted in (
+        ("instances", report.instances),
+        ("open items", report.items),
+        ("service calls", report.service_calls),
+    ):
+        states = ", ".join(f"{number} {state}" for state, number in sorted(counted.items())) or "none"
+        say(f"  {what}: {states}")
+    say(f"  {plural(report.timers, 'timer')}, {plural(report.events, 'event')}, {plural(report.requests, 'request')}")
+    if report.checks:
+        heading("Checks")
+        table(("", "what must hold", "verdict"), [(check.id, check.says, check.verdict) for check in report.checks])
+    if report.is_well:
+        heading("All is well.")
+        return
+    heading(plural(len(report.concerns), "thing") + (" needs" if len(report.concerns) == 1 else " need") + " a person:")
+    for concern in report.concerns:
+        say(f"- {concern.message}", "red")
+        say(f"  {concern.remedy}")

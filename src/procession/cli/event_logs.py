@@ -1,0 +1,96 @@
+"""`procession export log`: the event log as a file for other programs."""
+
+import contextlib
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from procession.cli.command import LOOKING, Invocation, command
+from procession.cli.output import to_json
+
+COLUMNS = (
+    "instance",
+    "business_key",
+    "operation",
+    "title",
+    "function",
+    "requested",
+    "started",
+    "completed",
+    "performer",
+)
+
+
+class LogFormat(StrEnum):
+    """As what an event log is written."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+def declare(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    export = typer.Typer(help="Write what happened for other programs.", no_args_is_help=True)
+    example = "procession export log --format csv --output log.csv"
+    command(export, "log", example=example, panel=LOOKING, without=("format",))(export_log)
+    app.add_typer(export, name="export", rich_help_panel=LOOKING)
+
+
+def export_log(
+    invocation: Invocation,
+    log_format: Annotated[LogFormat, typer.Option("--format", help="A table, or one JSON list.")] = LogFormat.CSV,
+    process: Annotated[str | None, typer.Option("--process", help="Only of this process.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="The file to write (default: print).")
+    ] = None,
+) -> None:
+    """Write the event log: one row per completed call, in the order of their completion."""
+    from procession.services.event_log import read_log
+
+    application = invocation.application()
+    with contextlib.redirect_stdout(sys.stderr), _target(invocation, output) as target:
+        rows = map(to_json, read_log(application, process=process))
+        if log_format is LogFormat.CSV:
+            _write_csv(rows, target)
+        else:
+            _write_json(rows, target)
+
+
+@contextlib.contextmanager
+def _target(invocation: Invocation, output: Path | None) -> Iterator[TextIO]:
+    if output is None:
+        yield invocation.out
+        return
+    try:
+        with output.open("w", encoding="utf-8", newline="") as file:
+            yield file
+    except OSError as error:
+        raise typer.BadParameter(f"{output} cannot be written: {error.strerror}", param_hint="--output") from None
+
+
+def _write_csv(rows: Iterable[object], target: TextIO) -> None:
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        assert isinstance(row, dict)
+        writer.writerow(["" if row[column] is None else _safe(str(row[column])) for column in COLUMNS])
+
+
+def _write_json(rows: Iterable[object], target: TextIO) -> None:
+    """One list, written row by row: an export of millions needs no memory."""
+    separator = "[\n"
+    for row in rows:
+        target.write(separator + json.dumps(row, ensure_ascii=False))
+        separator = ",\n"
+    target.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def _safe(text: str) -> str:
+    """A value that a spreadsheet would take for a formula gets an apostrophe before it."""
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -1,0 +1,249 @@
+"""`procession start`, `list`, `show`, `retry`, `cancel`: instances of processes."""
+
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from procession.cli.command import LOOKING, REPAIRING, WORKING, Invocation, command
+from procession.cli.output import local, plural, say, state_cell, table
+
+if TYPE_CHECKING:
+    from procession.services.application import Application
+    from procession.services.records import InstanceList
+
+InstanceArgument = Annotated[
+    str, typer.Argument(metavar="INSTANCE", help="Its name (leave-17), its UUID, or process:business key.")
+]
+
+
+def declare(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    command(app, "start", example='procession start leave days=3 reason="a trip" --as ann', panel=WORKING, acts=True)(
+        start
+    )
+    command(app, "list", example="procession list --process leave --state running", panel=LOOKING)(list_instances)
+    command(app, "show", example="procession show leave-17 -v", panel=LOOKING)(show)
+    command(
+        app, "retry", example='procession retry leave-17 --reason "mail server is back"', panel=REPAIRING, acts=True
+    )(retry)
+    command(
+        app, "cancel", example='procession cancel leave-17 --force --reason "entered twice"', panel=REPAIRING, acts=True
+    )(cancel)
+
+
+def start(
+    invocation: Invocation,
+    process: Annotated[str, typer.Argument(metavar="PROCESS", help="The name of the process.")],
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="Its inputs, read by their types.")
+    ] = None,
+    json_input: Annotated[
+        str | None, typer.Option("--input", metavar="JSON|@FILE|-", help="All inputs as one JSON object.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="The business key; a second start with it gives the same instance.")
+    ] = None,
+) -> None:
+    """Start an instance of a process. In a terminal, inputs that are not given are asked for."""
+    from procession.cli.inputs import read_json
+    from procession.services.commands import StartInstance
+
+    if values and json_input is not None:
+        raise typer.BadParameter("give the inputs as field=value or with --input, not both", param_hint="--input")
+    application = invocation.application()
+    if json_input is not None:
+        content = read_json(json_input, "--input")
+    else:
+        content = _inputs_from(invocation, application, process, values or [])
+    given = invocation.give(application, StartInstance(process, content, key))
+    answer = given.answer
+    instance = str(answer["instance"])
+    waiting = waiting_after(application, instance, engine_runs=given.engine_runs)
+
+    def in_words() -> None:
+        verb = "is there already" if answer["repeated"] else "started"
+        say(f"{instance} {verb}: {answer['title']} ({answer['state']})")
+        tell_of_halt(answer)
+        tell_of_waiting(waiting)
+
+    invocation.answer({**answer, "waiting": waiting}, in_words)
+
+
+def _inputs_from(invocation: Invocation, application: "Application", process: str, values: list[str]) -> str:
+    """Inputs as JSON: from `field=value`, or asked for one by one."""
+    from procession.cli.asking import Asking
+    from procession.cli.inputs import assign
+    from procession.services.reading import Reading
+
+    with Reading(application) as reading:
+        fields = reading.inputs_of(process)
+    if values or not fields or not invocation.may_ask:
+        return assign(fields, values, application.zone, whole="input")
+    return Asking(application.zone).ask(fields)
+
+
+def list_instances(
+    invocation: Invocation,
+    process: Annotated[str | None, typer.Option("--process", help="Only of this process.")] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option("--state", help="Only in this state: running, completed, failed, cancelled, halted."),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help="Only with this text in title, name or business key.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help='Only started since: a date, a time, or an age such as "3 days".')
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 50,
+) -> None:
+    """List instances, newest first."""
+    from procession.kernel import InstanceState
+    from procession.services.reading import Reading, Wanted
+
+    application = invocation.application()
+    known = [each for each in InstanceState if each is not InstanceState.NEW]
+    for given in state or []:
+        if given not in known:
+            raise typer.BadParameter(f"{given!r} is none of {', '.join(known)}", param_hint="--state")
+    states = tuple(InstanceState(each) for each in state or [])
+    moment = None if since is None else _read_since(since, application.zone)
+    with Reading(application) as reading:
+        found = reading.instances(Wanted(process, states, text, moment, limit))
+    invocation.answer(found, lambda: _show_list(found, application.zone))
+
+
+def _read_since(text: str, zone: tzinfo) -> datetime:
+    from procession.calendars.durations import Duration, DurationUnclear
+
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+    except ValueError:
+        pass
+    try:
+        return datetime.now(UTC) - Duration.parse(text).require_calendar_time().length
+    except DurationUnclear:
+        example = 'a date such as 2026-03-01, a time such as "2026-03-01 14:30", or an age such as "3 days"'
+        raise typer.BadParameter(f"{text!r} is none of these: {example}", param_hint="--since") from None
+
+
+def _show_list(found: "InstanceList", zone: tzinfo) -> None:
+    if not found.instances:
+        say("No instances.")
+        return
+    table(
+        ("instance", "title", "state", "started", "by", "ended", "key"),
+        [
+            (
+                row.instance,
+                row.title,
+                state_cell(row.state),
+                local(row.started, zone),
+                row.initiator,
+                local(row.ended, zone),
+                row.business_key or "",
+            )
+            for row in found.instances
+        ],
+    )
+    if found.more:
+        say("There are more: see --limit and the filters.", "dim")
+
+
+def show(
+    invocation: Invocation,
+    instance: InstanceArgument,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="With input and the variables of each line.")
+    ] = False,
+    history: Annotated[bool, typer.Option("--history", help="With everything that happened, in order.")] = False,
+) -> None:
+    """Show an instance: the business call stack of each branch that waits, whom it waits for, its items, its halt."""
+    from procession.cli.call_stack import show_instance
+    from procession.services.reading import Reading
+
+    application = invocation.application()
+    with Reading(application) as reading:
+        detail = reading.instance(instance, with_variables=verbose, with_history=history)
+    invocation.answer(detail, lambda: show_instance(detail, application.zone, verbose=verbose))
+
+
+def retry(
+    invocation: Invocation,
+    instance: InstanceArgument,
+    call: Annotated[
+        int | None,
+        typer.Option("--call", metavar="NUMBER", help="A service call that needs attention: attempt it again."),
+    ] = None,
+) -> None:
+    """Go on with a halted instance on the present source; or, with --call, attempt a service call again."""
+    from procession.services.commands import RetryCall, RetryInstance
+
+    repair(invocation, RetryInstance(instance) if call is None else RetryCall(instance, call))
+
+
+def cancel(
+    invocation: Invocation,
+    instance: InstanceArgument,
+    force: Annotated[bool, typer.Option("--force", help="End it at once; none of its code runs.")] = False,
+) -> None:
+    """End an instance by force: everything it asked for is withdrawn, none of its code runs."""
+    from procession.services.commands import CancelInstance
+
+    if not force:
+        raise typer.BadParameter(
+            "an instance can only be ended by force for now: all that it asked for is withdrawn, and no clean-up "
+            "of the process runs. Say --force if that is meant",
+            param_hint="--force",
+        )
+    repair(invocation, CancelInstance(instance))
+
+
+def repair(invocation: Invocation, order: object) -> None:
+    """Give a repair and tell what came of it."""
+    from typing import cast
+
+    from procession.services.commands import Command
+
+    application = invocation.application()
+    given = invocation.give(application, cast(Command, order))
+    answer = given.answer
+    waiting = waiting_after(application, str(answer["instance"]), engine_runs=given.engine_runs)
+
+    def in_words() -> None:
+        say(f"{answer['instance']} is {answer['state']}.")
+        tell_of_halt(answer)
+        tell_of_waiting(waiting)
+
+    invocation.answer({**answer, "waiting": waiting}, in_words)
+
+
+def tell_of_halt(answer: dict[str, object]) -> None:
+    """Say so if the instance stands still after what was done."""
+    if answer.get("halted"):
+        say(f"{answer['instance']} halted: {answer['halted']}", "bold red")
+        say(f"See `procession show {answer['instance']}`.")
+
+
+def waiting_after(application: "Application", instance: str, *, engine_runs: bool) -> dict[str, int]:
+    """What waits for an engine that is not there: service calls and timers of the instance."""
+    from procession.services.reading import Reading
+
+    if engine_runs:
+        return {"service_calls": 0, "timers": 0}
+    with Reading(application) as reading:
+        services, timers = reading.service_waits(instance)
+    return {"service_calls": services, "timers": timers}
+
+
+def tell_of_waiting(waiting: dict[str, int]) -> None:
+    """Say what waits for an engine."""
+    parts = [
+        plural(number, name)
+        for number, name in ((waiting["service_calls"], "service call"), (waiting["timers"], "timer"))
+    ]
+    told = " and ".join(part for part in parts if not part.startswith("0 "))
+    if told:
+        say(f"{told} wait{'s' if sum(waiting.values()) == 1 else ''} for an engine: `procession serve`.", "yellow")
