@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 def show_instance(detail: "InstanceDetail", zone: tzinfo, *, verbose: bool) -> None:
     """Everything about an instance, in words."""
     row = detail.instance
-    say(f"{row.instance}  {row.title}", "bold")
+    say(f"{row.instance}  {row.title}  {row.state}", STATE_STYLES.get(row.state, "bold"))
     key = f", business key {row.business_key}" if row.business_key else ""
     say(f"process {row.process}{key}, started by {row.initiator} at {local(row.started, zone)}")
-    ended = f" at {local(row.ended, zone)}" if row.ended else ""
-    say(f"{row.state}{ended}", STATE_STYLES.get(row.state, ""))
+    if row.ended is not None:
+        say(f"{row.state} at {local(row.ended, zone)}")
     if detail.failure is not None:
         say(f"failed with {detail.failure}", "red")
     if row.state == "completed":

@@ -211,7 +211,7 @@ In this folder:
 ```sh
 procession start leave days=3 reason="a trip" --as ann
 procession work list --as bob
-procession work complete 1 result=true --as bob
+procession work complete 1 answer=yes --as bob
 procession show leave-1
 ```
 
@@ -225,5 +225,5 @@ _TEMPLATES = {
     "@PACKAGE@/process.py": _PROCESS,
     "pyproject.toml": _PYPROJECT,
     "README.md": _README,
-    ".gitignore": "__pycache__/\n.venv/\nprocession.db*\n",
+    ".gitignore": "__pycache__/\n.venv/\nprocession.db*\n.procession-*\n",
 }
