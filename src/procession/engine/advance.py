@@ -205,7 +205,7 @@ class Advance:
             self._offer(batch, effects, row, operation, event, position)
         else:
             assert isinstance(operation, Service)
-            self._have_attempted(batch, effects, row, event, position)
+            self._have_attempted(batch, effects, row, operation, event, position)
 
     def _offer(
         self,
@@ -235,7 +235,13 @@ class Advance:
         effects.notices.append(Notice(event.at_us, row.name, f"item {item.id} {task.title}: offered to {item.role}"))
 
     def _have_attempted(
-        self, batch: Batch, effects: Effects, row: InstanceRow, event: CallRequested, position: int
+        self,
+        batch: Batch,
+        effects: Effects,
+        row: InstanceRow,
+        service: "Service[..., object]",
+        event: CallRequested,
+        position: int,
     ) -> None:
         key = f"{row.uuid.hex()}-{row.generation}-{event.call}-{event.digest.hex()}"
         added = batch.service_calls.add(
@@ -243,7 +249,8 @@ class Advance:
         )
         if effects.room > 0:
             effects.room -= 1
-            effects.attempts.append(AttemptToRun(begin_attempt(batch, added, event.at_us), event.input))
+            begun = change_service_call(batch, begin(added, service, event.at_us))
+            effects.attempts.append(AttemptToRun(begun, event.input))
         else:
             effects.expect(event.at_us)
 
@@ -291,11 +298,6 @@ class Advance:
         batch.instances.change(row.id, state=state, ended_us=at_us, open_key=open_key, now_us=at_us)
         effects.ended.append(row.id)
         effects.notices.append(Notice(at_us, row.name, str(state)))
-
-
-def begin_attempt(batch: Batch, row: ServiceCallRow, now_us: int) -> ServiceCallRow:
-    """Count the attempt that begins after this commit."""
-    return change_service_call(batch, begin(row, now_us))
 
 
 def change_service_call(batch: Batch, row: ServiceCallRow) -> ServiceCallRow:

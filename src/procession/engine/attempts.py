@@ -83,9 +83,9 @@ def _after_break(
 ) -> ServiceCallRow:
     error = _error_text(broke.type_name, broke.message, now_us, row.attempts)
     if broke.final or row.round_attempts >= service.attempts:
-        return replace(row, state=ServiceState.ATTENTION, last_error=error)
-    return replace(
-        row, state=ServiceState.DUE, due_us=now_us + backoff_us(service, row.round_attempts, chance), last_error=error
+        return row._replace(state=ServiceState.ATTENTION, last_error=error)
+    return row._replace(
+        state=ServiceState.DUE, due_us=now_us + backoff_us(service, row.round_attempts, chance), last_error=error
     )
 
 
@@ -98,15 +98,20 @@ def backoff_us(service: Service[..., object], failed_attempts: int, chance: rand
     return int(whole_us / 2 + chance.random() * whole_us / 2)
 
 
-def begin(row: ServiceCallRow, now_us: int) -> ServiceCallRow:
+def begin(row: ServiceCallRow, service: Service[..., object] | None, now_us: int) -> ServiceCallRow:
     """The row of a call whose next attempt begins: counted before it runs, so that one that kills the worker counts too.
 
-    The fencing number tells this attempt from every other one: a result under another number is refused.
+    The fencing number tells this attempt from every other one: a result under another number is refused. A call whose
+    service is not in the application any more needs attention.
     """
-    return replace(
-        row,
+    if service is None:
+        error = _error_text(
+            "OperationGone", "the application does not have this service any more", now_us, row.attempts
+        )
+        return row._replace(state=ServiceState.ATTENTION, last_error=error)
+    return row._replace(
         state=ServiceState.RUNNING,
-        due_us=now_us,
+        due_us=now_us + service.timeout.length_us,
         attempts=row.attempts + 1,
         round_attempts=row.round_attempts + 1,
         fencing=row.fencing + 1,
@@ -115,15 +120,15 @@ def begin(row: ServiceCallRow, now_us: int) -> ServiceCallRow:
 
 def new_round(row: ServiceCallRow, now_us: int) -> ServiceCallRow:
     """The row of a call that an operator gives another round of attempts: same key, attempts go on counting."""
-    return replace(row, state=ServiceState.DUE, round_attempts=0, due_us=now_us)
+    return row._replace(state=ServiceState.DUE, round_attempts=0, due_us=now_us)
 
 
 def interrupted(row: ServiceCallRow, service: Service[..., object] | None, now_us: int) -> ServiceCallRow:
     """The row of a call whose worker ended in the middle of an attempt; nobody knows whether the effect happened."""
     error = _error_text("WorkerEnded", "the worker ended during the attempt", now_us, row.attempts)
     if service is not None and row.round_attempts >= service.attempts:
-        return replace(row, state=ServiceState.ATTENTION, last_error=error)
-    return replace(row, state=ServiceState.DUE, due_us=now_us, last_error=error)
+        return row._replace(state=ServiceState.ATTENTION, last_error=error)
+    return row._replace(state=ServiceState.DUE, due_us=now_us, last_error=error)
 
 
 def _error_text(type_name: str, message: str, now_us: int, attempt: int) -> str:

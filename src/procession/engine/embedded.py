@@ -23,6 +23,7 @@ from procession.engine.wake_ups import WakeUps
 from procession.engine.watchdog import Watchdog, read_marker
 from procession.engine.writer import Writer
 from procession.errors import OperatorError
+from procession.language.operations import Service
 from procession.language.registry import Registry
 from procession.store.opening import OpenOptions, Store, open_store
 
@@ -63,6 +64,7 @@ class EmbeddedEngine:
 
     def __init__(self, store: Store, registry: Registry, release: int, options: EngineOptions) -> None:
         self.store = store
+        self._registry = registry
         self._options = options
         self._watchdog = Watchdog(marker_path(store.path) if options.watchdog else None)
         self._live = LiveInstances(registry, self._watchdog, most=options.most_live)
@@ -143,6 +145,10 @@ class EmbeddedEngine:
             for notice in effects.notices:
                 self._options.watch(notice)
 
+    def _service(self, operation: str) -> Service[..., object] | None:
+        found = self._registry.find_operation(operation)
+        return found if isinstance(found, Service) else None
+
     def _decide_due(self, view: View) -> Decision:
         instances = view.instances_with_due_timers(limit=MOST_DUE_AT_ONCE) if self._options.runs_timers else []
         room = min(self._room(), MOST_DUE_AT_ONCE)
@@ -150,7 +156,7 @@ class EmbeddedEngine:
         return Decision(
             outcome={"more": len(instances) == MOST_DUE_AT_ONCE or (bool(calls) and len(calls) == room)},
             fires=tuple(instances),
-            services=tuple(ServiceChange(begin(row, view.now_us)) for row in calls),
+            services=tuple(ServiceChange(begin(row, self._service(row.operation), view.now_us)) for row in calls),
         )
 
 
