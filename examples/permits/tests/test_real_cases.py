@@ -1,0 +1,100 @@
+"""The process beside the log of real cases: it allows nearly all of them, and little that was never seen.
+
+The log is not part of the project; where it is missing these tests say so and are skipped.
+"""
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from procession.language.fields import FieldKind
+from procession.language.process import Process
+from procession.language.registry import Registry
+from procession.services.demo_log import RecordedCase, read_log
+from procession.simulation.answers import FIXED_VALUES
+from procession.simulation.log_following import LogFollower
+from procession.simulation.rehearsal import Rehearsal, Script
+from procession.simulation.specificity import share_seen, trigrams
+from procession.simulation.uniform import random_run
+
+PROJECT = Path(__file__).parent.parent.parent.parent
+LOG = PROJECT.parent / "shared" / "data" / "logs" / "receipt.csv.gz"
+
+APPLICATION = b'{"application":{"case":"1","channel":"Desk","department":"General","responsible":"Ann"}}'
+OTHER_VALUES: Mapping[FieldKind, object] = {
+    **FIXED_VALUES,
+    FieldKind.TEXT: "something else altogether",
+    FieldKind.INTEGER: 99,
+    FieldKind.LIST: 0,
+}
+EMPTY_TEXTS: Mapping[FieldKind, object] = {**FIXED_VALUES, FieldKind.TEXT: ""}
+
+
+@pytest.fixture(scope="module")
+def log() -> tuple[RecordedCase, ...]:
+    """The real cases."""
+    if not LOG.exists():
+        pytest.skip(f"The log of real cases is not here: {LOG}")
+    return read_log(LOG)
+
+
+@pytest.fixture(scope="module")
+def script(registry: Registry, process: Process[Any, Any]) -> Script:
+    """The process with one application, and the answers that its tasks take."""
+    return Script(registry, process, APPLICATION)
+
+
+def test_each_operation_bears_the_name_of_one_recorded_activity(
+    log: tuple[RecordedCase, ...], registry: Registry
+) -> None:
+    titles = [operation.title for operation in registry.operations.values()]
+    assert len(titles) == len(set(titles)) == 27
+    assert set(titles) == {event.activity for case in log for event in case.events}
+
+
+@pytest.mark.slow
+def test_at_least_98_of_100_real_cases_are_runs_of_the_process_the_latest_as_well(
+    log: tuple[RecordedCase, ...], script: Script
+) -> None:
+    """Ended cases to their end, open ones as far as they have come."""
+    follower = LogFollower(script)
+    fits = {case.case: follower.plan(case.activities, closed=case.closed).fits for case in log}
+    assert len(fits) == 1434
+    assert sum(fits.values()) / len(fits) >= 0.98
+    latest = log[len(log) * 2 // 3 :]
+    assert sum(fits[case.case] for case in latest) / len(latest) >= 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_at_least_6_of_10_steps_of_cases_made_by_chance_were_seen_in_real_ones(
+    log: tuple[RecordedCase, ...], script: Script, seed: int
+) -> None:
+    """Uniform among offered tasks and among the values of what is finite: the fit is not bought by allowing anything."""
+    seen = frozenset(each for case in log for each in trigrams(case.activities))
+    chance = random.Random(seed)
+    runs = [random_run(script, chance) for _ in range(1000)]
+    assert all(run.has_ended for run in runs)
+    assert share_seen([run.activities for run in runs], seen) >= 0.7
+
+
+@pytest.mark.parametrize("values", [OTHER_VALUES, EMPTY_TEXTS], ids=["other values", "empty texts"])
+def test_no_branch_depends_on_a_value_that_is_not_a_choice(
+    script: Script, registry: Registry, values: Mapping[FieldKind, object]
+) -> None:
+    """Runs made by chance offer the same tasks after each step, whatever the texts of answers and inputs say."""
+    other = Script(registry, script.process, APPLICATION.replace(b"Desk", b"Post").replace(b"General", b"Experts"))
+    chance = random.Random(7)
+    for run in (random_run(script, chance) for _ in range(150)):
+        here, there = Rehearsal(script), Rehearsal(other, values=values)
+        for step in run.steps:
+            assert there.offers == here.offers
+            here.take(step)
+            there.take(step)
+        assert here.has_ended
+        assert there.has_ended
+        here.close()
+        there.close()

@@ -1,0 +1,140 @@
+"""Reads a recorded log of the receipt phase: one row per completed activity, as published by the municipality.
+
+Source of the format: J. Buijs, "Receipt phase of an environmental permit application process (WABO)", CoSeLoG project,
+4TU.ResearchData, 2014, doi 10.4121/uuid:a07386a5-7be3-4367-9535-70bc9e77dbe6, as CSV.
+"""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from procession.errors import OperatorError
+
+NEEDED_COLUMNS = ("case", "activity", "completed", "group", "resource", "channel", "department", "responsible")
+_SHOWN_PROBLEMS = 3
+
+
+class LogNotReadable(OperatorError):
+    """A recorded log is missing, is not CSV, lacks columns, or has rows that cannot be what they should be."""
+
+    code = "log-not-readable"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """Somebody completed an activity. `group` is data: groups overlap and are often empty."""
+
+    activity: str
+    at_us: int
+    performer: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCase:
+    """One recorded application, its events in order. `closed` where the municipality closed it."""
+
+    case: str
+    started_us: int
+    closed: bool
+    channel: str
+    department: str
+    responsible: str
+    events: tuple[RecordedEvent, ...]
+
+    @property
+    def activities(self) -> tuple[str, ...]:
+        """The names of what was done, in order."""
+        return tuple(event.activity for event in self.events)
+
+
+def read_log(path: Path) -> tuple[RecordedCase, ...]:
+    """The cases of a log (CSV, or CSV packed by gzip), by start. Raises `LogNotReadable` with the rows at fault."""
+    reader = csv.DictReader(io.StringIO(_text_of(path)))
+    missing = [name for name in NEEDED_COLUMNS if name not in (reader.fieldnames or ())]
+    if missing:
+        raise LogNotReadable(
+            f"{path} lacks the columns {', '.join(missing)}.",
+            subject=str(path),
+            remedy=f"A log has one row per event, and at least these columns: {', '.join(NEEDED_COLUMNS)}.",
+        )
+    rows: dict[str, list[tuple[RecordedEvent, dict[str, str]]]] = {}
+    problems: list[str] = []
+    for number, row in enumerate(reader, start=2):
+        try:
+            rows.setdefault(_given(row, "case"), []).append((_event_of(row), row))
+        except ValueError as error:
+            problems.append(f"row {number}: {error}")
+    if problems:
+        more = f", and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
+        raise LogNotReadable(
+            f"{path} has broken rows: {'; '.join(problems[:_SHOWN_PROBLEMS])}{more}.",
+            subject=str(path),
+            remedy="Correct or remove them; nothing was run.",
+        )
+    if not rows:
+        raise LogNotReadable(f"{path} has no rows.", subject=str(path), remedy="Name a log with at least one event.")
+    return tuple(sorted((_case_of(name, found) for name, found in rows.items()), key=lambda case: case.started_us))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+        return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise LogNotReadable(
+            f"There is no file {path}.", subject=str(path), remedy="Name a log with --log FILE."
+        ) from error
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise LogNotReadable(
+            f"{path} cannot be read as a log: {error}.",
+            subject=str(path),
+            remedy="It must be CSV in UTF-8, or that packed by gzip.",
+        ) from error
+
+
+def _event_of(row: dict[str, str]) -> RecordedEvent:
+    return RecordedEvent(
+        activity=_given(row, "activity"),
+        at_us=_moment_us(_given(row, "completed")),
+        performer=_given(row, "resource"),
+        group=row.get("group") or "",
+    )
+
+
+def _case_of(name: str, rows: Iterable[tuple[RecordedEvent, dict[str, str]]]) -> RecordedCase:
+    ordered = sorted(rows, key=lambda pair: pair[0].at_us)  # stable: equal times keep the order of the file
+    first = ordered[0][1]
+    started = first.get("case_started") or ""
+    first_us = ordered[0][0].at_us
+    return RecordedCase(
+        case=name,
+        started_us=min(first_us, _moment_us(started)) if started else first_us,
+        closed=bool(first.get("case_ended")),
+        channel=first["channel"],
+        department=first["department"],
+        responsible=first["responsible"],
+        events=tuple(event for event, _ in ordered),
+    )
+
+
+def _given(row: dict[str, str], column: str) -> str:
+    value = (row.get(column) or "").strip()
+    if not value:
+        raise ValueError(f"no {column}")
+    return value
+
+
+def _moment_us(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a date and time") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset from UTC")
+    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
