@@ -8,7 +8,7 @@ from procession.language.names import normal_name
 from procession.language.process import Process, input_digest
 from procession.language.registry import Registry
 from procession.services.commands import Order, StartInstance
-from procession.services.office import Answer, Office
+from procession.services.desk import Answer, Desk
 
 
 class NoSuchProcess(PerformerError):
@@ -32,9 +32,9 @@ def get_process(registry: Registry, name: str) -> Process[..., object]:
     return process
 
 
-async def start(office: Office, order: Order, command: StartInstance) -> Answer:
+async def start(desk: Desk, order: Order, command: StartInstance) -> Answer:
     """Start a process. With a business key that an open instance has, the same input gives that instance, another is refused."""
-    process = get_process(office.registry, command.process)
+    process = get_process(desk.registry, command.process)
     values = process.inputs.parse(command.input.encode())
     positional, by_name = process.inputs.call(values)
     encoded = process.inputs.encode(tuple(positional), by_name)
@@ -53,7 +53,7 @@ async def start(office: Office, order: Order, command: StartInstance) -> Answer:
             remedy=f"See `procession show {holder.name}`; or give this one another key.",
         )
 
-    accepted = await office.submit(order, decide)
+    accepted = await desk.submit(order, decide)
     row = accepted.instance
     assert row is not None
     return {

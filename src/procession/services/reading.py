@@ -16,9 +16,9 @@ from procession.language.operations import Service, Task
 from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.call_stacks import halt_of, open_requests, stacks_of
+from procession.services.desk import NoSuchInstance
 from procession.services.instances import get_process
 from procession.services.narrating import history_of, json_of
-from procession.services.office import NoSuchInstance
 from procession.services.places import Places
 from procession.services.records import (
     FormField,

@@ -8,7 +8,7 @@ from procession.engine.contract import Decision, ServiceChange, View
 from procession.errors import PerformerError
 from procession.kernel import CallCompleted, CallFailed, Event, Failure, InstanceCancelled, InstanceState, Retried
 from procession.services.commands import CancelInstance, CompleteCall, FailCall, Order, RetryCall, RetryInstance
-from procession.services.office import Answer, Office
+from procession.services.desk import Answer, Desk
 from procession.store.instances import InstanceRow
 from procession.work import worklist as rules
 from procession.work.worklist import ItemChange
@@ -28,25 +28,23 @@ class NoOpenCall(PerformerError):
     code = "no-open-call"
 
 
-async def repair(office: Office, order: Order, command: Repair) -> Answer:
+async def repair(desk: Desk, order: Order, command: Repair) -> Answer:
     """Do the repair. Raises `NothingToRetry`, `NoOpenCall`, `InvalidValue`, or `DoesNotReplay`."""
-    row = office.get_instance(command.instance)
-    decide, passes_halt = _decision(office, order, command, row)
-    accepted = await office.submit(order, decide, instance=row.id, passes_halt=passes_halt)
+    row = desk.get_instance(command.instance)
+    decide, passes_halt = _decision(desk, order, command, row)
+    accepted = await desk.submit(order, decide, instance=row.id, passes_halt=passes_halt)
     assert accepted.instance is not None
     return {"instance": accepted.instance.name, "state": accepted.instance.state, "halted": accepted.halted}
 
 
-def _decision(
-    office: Office, order: Order, command: Repair, row: InstanceRow
-) -> tuple[Callable[[View], Decision], bool]:
+def _decision(desk: Desk, order: Order, command: Repair, row: InstanceRow) -> tuple[Callable[[View], Decision], bool]:
     match command:
         case RetryInstance():
             return lambda view: _retry(view, row), True
         case RetryCall(call=call):
             return lambda view: _retry_call(view, row, call), True
         case CompleteCall(call=call, value=value):
-            return _completion(office, order, row, call, value), False
+            return _completion(desk, order, row, call, value), False
         case FailCall(call=call, message=message):
             return lambda view: _fail(view, order, row, call, message), False
         case CancelInstance():
@@ -79,8 +77,8 @@ def _retry_call(view: View, row: InstanceRow, call: int) -> Decision:
     return Decision(services=(ServiceChange(new_round(service_call, view.now_us)),))
 
 
-def _completion(office: Office, order: Order, row: InstanceRow, call: int, value: str) -> Callable[[View], Decision]:
-    with office.readers.snapshot() as reading:
+def _completion(desk: Desk, order: Order, row: InstanceRow, call: int, value: str) -> Callable[[View], Decision]:
+    with desk.readers.snapshot() as reading:
         waits = reading.waits(row.id)
     open_calls = {row.call: row.operation for row in waits.items} | {
         row.call: row.operation for row in waits.service_calls
@@ -88,7 +86,7 @@ def _completion(office: Office, order: Order, row: InstanceRow, call: int, value
     requested = open_calls.get(call)
     if requested is None:
         raise _no_open_call(row, call, "call")
-    operation = office.registry.find_operation(requested)
+    operation = desk.registry.find_operation(requested)
     if operation is None:
         raise _no_open_call(row, call, "call of an operation that the application still has")
     encoded = operation.result.encode(operation.result.parse(value.encode()))

@@ -16,7 +16,7 @@ from procession.services.commands import (
     StartItem,
     WithdrawItem,
 )
-from procession.services.office import Answer, Office
+from procession.services.desk import Answer, Desk
 from procession.store.worklist import WorkItemRow
 from procession.work import worklist as rules
 from procession.work.item import ItemEvent
@@ -46,10 +46,10 @@ class OperationIsGone(AuthorError):
     code = "operation-gone"
 
 
-async def change(office: Office, order: Order, command: ClaimItem | StartItem | SaveDraft | PutBackItem) -> Answer:
+async def change(desk: Desk, order: Order, command: ClaimItem | StartItem | SaveDraft | PutBackItem) -> Answer:
     """Claim, start, save the draft of, or put back an item. Raises the refusal of `work.worklist`."""
-    performer = office.organisation.get_performer(order.actor)
-    item = get_item(office, command.item)
+    performer = desk.organisation.get_performer(order.actor)
+    item = get_item(desk, command.item)
 
     def decide(view: View) -> Decision:
         row = _row(view, command.item)
@@ -60,24 +60,24 @@ async def change(office: Office, order: Order, command: ClaimItem | StartItem | 
         return Decision(items=(changed,), events=events)
 
     passes_halt = not isinstance(command, StartItem)
-    accepted = await office.submit(order, decide, instance=item.instance, passes_halt=passes_halt)
-    return _answer(office, accepted, command.item, performer)
+    accepted = await desk.submit(order, decide, instance=item.instance, passes_halt=passes_halt)
+    return _answer(desk, accepted, command.item, performer)
 
 
-async def complete(office: Office, order: Order, command: CompleteItem) -> Answer:
+async def complete(desk: Desk, order: Order, command: CompleteItem) -> Answer:
     """Hand in an answer: checked against its type, then by the task's body where it has one, then made durable.
 
     Raises `InvalidValue` with the fields at fault, `BodyFailed`, or the refusal of `work.worklist`.
     """
-    performer = office.organisation.get_performer(order.actor)
-    item = get_item(office, command.item)
-    task = get_task(office, item)
+    performer = desk.organisation.get_performer(order.actor)
+    item = get_item(desk, command.item)
+    task = get_task(desk, item)
     answer = task.form.parse(command.answer.encode())
     seen_version = command.version if command.version is not None else item.version
     try:
-        value = await result_of(office, task, item, answer)
+        value = await result_of(desk, task, item, answer)
     except BodyFailed as failed:
-        await _keep_draft(office, order, command, reason=str(failed))
+        await _keep_draft(desk, order, command, reason=str(failed))
         raise
 
     def decide(view: View) -> Decision:
@@ -89,31 +89,31 @@ async def complete(office: Office, order: Order, command: CompleteItem) -> Answe
         return Decision(items=(changed,), events=(completed,))
 
     try:
-        accepted = await office.submit(order, decide, instance=item.instance)
+        accepted = await desk.submit(order, decide, instance=item.instance)
     except InstanceIsHalted:
-        await _keep_draft(office, order, command, reason="the instance is halted")
+        await _keep_draft(desk, order, command, reason="the instance is halted")
         raise
-    return _answer(office, accepted, command.item, performer)
+    return _answer(desk, accepted, command.item, performer)
 
 
-async def withdraw(office: Office, order: Order, command: WithdrawItem) -> Answer:
+async def withdraw(desk: Desk, order: Order, command: WithdrawItem) -> Answer:
     """Take an item away from everybody; whoever awaits it in the process gets `Withdrawn`."""
-    item = get_item(office, command.item)
+    item = get_item(desk, command.item)
 
     def decide(view: View) -> Decision:
         row = _row(view, command.item)
         withdrawn = CallWithdrawn(view.now_us, row.call, order.reason or "", by_program=False)
         return Decision(items=(rules.withdraw(row),), events=(withdrawn,))
 
-    accepted = await office.submit(order, decide, instance=item.instance)
-    return _answer(office, accepted, command.item, None)
+    accepted = await desk.submit(order, decide, instance=item.instance)
+    return _answer(desk, accepted, command.item, None)
 
 
-async def result_of(office: Office, task: AnyTask, item: WorkItemRow, answer: object) -> bytes:
+async def result_of(desk: Desk, task: AnyTask, item: WorkItemRow, answer: object) -> bytes:
     """The encoded result that an answer gives: itself, or what the task's body makes of it. Raises `InvalidValue`, `BodyFailed`."""
     if not task.derives:
         return task.result.encode(answer)
-    with office.readers.snapshot() as view:
+    with desk.readers.snapshot() as view:
         requested = view.event(item.requested_position)
     if requested is None or requested.payload is None:
         raise InternalError(f"The input of work item {item.id} is not in the store.", subject=str(item.id))
@@ -137,9 +137,9 @@ async def result_of(office: Office, task: AnyTask, item: WorkItemRow, answer: ob
         ) from error
 
 
-def get_item(office: Office, item: int) -> WorkItemRow:
+def get_item(desk: Desk, item: int) -> WorkItemRow:
     """The work item of that number. Raises `NoSuchItem`."""
-    with office.readers.snapshot() as view:
+    with desk.readers.snapshot() as view:
         row = view.worklist.find(item)
     if row is None:
         raise NoSuchItem(
@@ -148,9 +148,9 @@ def get_item(office: Office, item: int) -> WorkItemRow:
     return row
 
 
-def get_task(office: Office, item: WorkItemRow) -> AnyTask:
+def get_task(desk: Desk, item: WorkItemRow) -> AnyTask:
     """The task an item stands for. Raises `OperationIsGone`."""
-    task = office.registry.find_operation(item.operation)
+    task = desk.registry.find_operation(item.operation)
     if not isinstance(task, Task):
         raise OperationIsGone(
             f"The operation {item.operation!r} of work item {item.id} is not in the application any more.",
@@ -160,10 +160,10 @@ def get_task(office: Office, item: WorkItemRow) -> AnyTask:
     return task
 
 
-async def _keep_draft(office: Office, order: Order, command: CompleteItem, *, reason: str) -> None:
+async def _keep_draft(desk: Desk, order: Order, command: CompleteItem, *, reason: str) -> None:
     """Nothing a performer typed is lost because of a fault that is not theirs."""
     draft = SaveDraft(command.item, command.answer)
-    await change(office, Order(draft, order.actor, reason), draft)
+    await change(desk, Order(draft, order.actor, reason), draft)
 
 
 def _change_for(
@@ -189,8 +189,8 @@ def _row(view: View, item: int) -> WorkItemRow:
     return row
 
 
-def _answer(office: Office, accepted: Accepted, item: int, performer: Performer | None) -> Answer:
-    row = get_item(office, item)
+def _answer(desk: Desk, accepted: Accepted, item: int, performer: Performer | None) -> Answer:
+    row = get_item(desk, item)
     instance = accepted.instance
     assert instance is not None
     answer: Answer = {
@@ -204,7 +204,7 @@ def _answer(office: Office, accepted: Accepted, item: int, performer: Performer 
         "halted": accepted.halted,
     }
     if performer is not None:
-        with office.readers.snapshot() as view:
+        with desk.readers.snapshot() as view:
             following = view.worklist.held(performer.name, limit=1) or view.worklist.offered(performer.roles, limit=1)
         answer["next_item"] = following[0].id if following else None
     return answer

@@ -1,0 +1,69 @@
+"""The desk of an application: what every use case works with."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from procession.engine.contract import Accepted, Decision, Engine, Request, View
+from procession.errors import PerformerError
+from procession.language.registry import Registry
+from procession.services.commands import Order
+from procession.store.instances import InstanceRow
+from procession.store.readers import Readers
+from procession.work.performers import Organisation
+
+Answer = dict[str, object]
+
+
+class NoSuchInstance(PerformerError):
+    """There is no instance of that name, UUID or business key in the store."""
+
+    code = "no-such-instance"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """An application with an engine at work, its people, and a way to read its store."""
+
+    registry: Registry
+    organisation: Organisation
+    engine: Engine
+    readers: Readers
+    accept_clock: Callable[[], None]
+
+    async def submit(
+        self,
+        order: Order,
+        decide: Callable[[View], Decision],
+        *,
+        instance: int | None = None,
+        passes_halt: bool = False,
+    ) -> Accepted:
+        """Hand a decision to the engine as the request that this order is."""
+        kind = type(order.command).__name__
+        content = json.dumps([kind, asdict(order.command)], sort_keys=True).encode()
+        return await self.engine.submit(
+            Request(
+                kind=kind,
+                actor=order.actor,
+                decide=decide,
+                instance=instance,
+                reason=order.reason,
+                client_id=order.client_id,
+                input_digest=hashlib.sha256(content).digest()[:16],
+                passes_halt=passes_halt,
+            )
+        )
+
+    def get_instance(self, reference: str) -> InstanceRow:
+        """The instance of that name, UUID, or `process:business key`. Raises `NoSuchInstance`."""
+        with self.readers.snapshot() as view:
+            row = view.instances.find_named(reference)
+        if row is None:
+            raise NoSuchInstance(
+                f"There is no instance {reference!r}.",
+                subject=reference,
+                remedy="Name it like leave-17, by its UUID, or as process:business key; `procession list` shows what there is.",
+            )
+        return row
