@@ -52,7 +52,8 @@ def prepared() -> Iterator[tuple[str, Prepared]]:
     for module in (instances, worklist, service_calls, timers, waiting):
         statements = module._statements()
         yield f"{module.__name__.rpartition('.')[2]}.find", statements.find
-        yield f"{module.__name__.rpartition('.')[2]}.delete", statements.delete
+        if module in (service_calls, timers, waiting):  # instances and items are not deleted
+            yield f"{module.__name__.rpartition('.')[2]}.delete", statements.delete
     yield "event_log._PAGE", event_log._PAGE
 
 

@@ -33,6 +33,7 @@ def new_salt() -> bytes:
 
 
 def digest_of(salt: bytes, payload: bytes) -> bytes:
+    """What stands for a payload in its row's hash; salted, so that equal values do not show."""
     return sha256(salt + payload).digest()
 
 

@@ -48,6 +48,7 @@ class Counters:
 
 
 def read_counters(connection: Connection, *, request_head: bytes) -> Counters:
+    """The last numbers in the store; `request_head` is the end of the chain of requests."""
     highest = {
         name: max(int(statement.run(connection).fetchone()[0]) for statement in statements)
         for name, statements in _HIGHEST.items()

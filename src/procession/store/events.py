@@ -65,6 +65,7 @@ def read_history(connection: Connection, instance: int, *, after: int = 0) -> It
 
 
 def find_event(connection: Connection, position: int) -> EventRow | None:
+    """The event with this position."""
     values = _BY_POSITION.run(connection, position).fetchone()
     return None if values is None else EventRow(*values)
 

@@ -15,10 +15,12 @@ def compact(value: object) -> bytes:
 
 
 def optional(number: int | None) -> str:
+    """A number or `null`, as JSON."""
     return "null" if number is None else str(number)
 
 
 def optional_text(value: str | None) -> str:
+    """A text or `null`, as JSON."""
     return "null" if value is None else quoted(value)
 
 

@@ -60,6 +60,8 @@ class NewInstance:
 
 
 class InstanceChanges(TypedDict, total=False):
+    """The columns of an instance that may change."""
+
     title: str
     business_key: str | None
     open_key: str | None

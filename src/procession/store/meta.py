@@ -18,11 +18,13 @@ _PUT = insert_or_replace(schema.store_meta)
 
 
 def find_meta(connection: Connection, key: str) -> str | None:
+    """The value kept under this key."""
     values = _FIND.run(connection, key).fetchone()
     return None if values is None else str(values[1])
 
 
 def put_meta(connection: Connection, key: str, value: str) -> None:
+    """Keeps a value under a key, in place of what was there."""
     _PUT.run(connection, key, value)
 
 
@@ -32,5 +34,6 @@ def encode_request_head(number: int, head: bytes) -> str:
 
 
 def decode_request_head(value: str) -> tuple[int, bytes]:
+    """Number and hash of the last request."""
     content = json.loads(value)
     return int(content["number"]), bytes.fromhex(content["hash"])

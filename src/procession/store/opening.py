@@ -79,6 +79,12 @@ class Store:
         self._writer.rows_since_checkpoint = 0
         return Checkpoint(int(log), int(moved), bool(busy) or moved < log)
 
+    @property
+    def log_bytes(self) -> int:
+        """The size of the write-ahead log; it keeps growing while some reader never ends its snapshot."""
+        log = self.path.with_name(self.path.name + "-wal")
+        return log.stat().st_size if log.exists() else 0
+
     def last_recorded_us(self) -> int:
         """The latest time any request or instance was given: the clock must not start before it."""
         connection = self._writer.connection

@@ -50,6 +50,12 @@ class Readers:
         finally:
             self._give_back(connection)
 
+    def __enter__(self) -> Readers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Closes what is idle now, and the rest as it comes back."""
         self._is_closed = True

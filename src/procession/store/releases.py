@@ -67,21 +67,25 @@ def decode_site(frames: str) -> Site:
 
 
 def find_release(connection: Connection, release: int) -> ReleaseRow | None:
+    """The release with this number."""
     values = _RELEASE.run(connection, release).fetchone()
     return None if values is None else ReleaseRow(*values)
 
 
 def find_release_by_digest(connection: Connection, digest: bytes) -> ReleaseRow | None:
+    """The release with this digest."""
     values = _RELEASE_BY_DIGEST.run(connection, digest).fetchone()
     return None if values is None else ReleaseRow(*values)
 
 
 def find_source(connection: Connection, digest: bytes) -> str | None:
+    """The text of a source file, by its digest."""
     values = _SOURCE.run(connection, digest).fetchone()
     return None if values is None else str(values[1])
 
 
 def find_site(connection: Connection, site: int) -> SiteRow | None:
+    """The site with this number."""
     values = _SITE.run(connection, site).fetchone()
     return None if values is None else SiteRow(*values)
 

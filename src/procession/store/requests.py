@@ -73,6 +73,7 @@ def request_header(request: NewRequest | RequestRow) -> bytes:
 
 
 def find_request(connection: Connection, number: int) -> RequestRow | None:
+    """The request with this number."""
     values = _BY_NUMBER.run(connection, number).fetchone()
     return None if values is None else RequestRow(*values)
 

@@ -47,6 +47,8 @@ class NewServiceCall:
 
 
 class ServiceCallChanges(TypedDict, total=False):
+    """The columns of a service call that may change."""
+
     operation: str
     state: str
     attempts: int

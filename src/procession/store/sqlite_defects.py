@@ -66,5 +66,6 @@ def known_defects(version: str) -> list[SqliteDefect]:
 
 
 def parse_version(text: str) -> Version:
+    """A version in numbers, to compare: `3.51` is 3, 51, 0."""
     major, minor, patch, *_ = (*(int(part) for part in text.split(".")), 0, 0)
     return (major, minor, patch)

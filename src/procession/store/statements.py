@@ -89,6 +89,7 @@ def update_by_key(table: Table, columns: Sequence[str]) -> Prepared:
 
 
 def delete_by_key(table: Table) -> Prepared:
+    """DELETE of the row with this key."""
     keys = [column.name for column in table.primary_key]
     statement = delete(table)
     for key in keys:

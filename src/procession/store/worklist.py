@@ -60,6 +60,8 @@ class NewWorkItem:
 
 
 class WorkItemChanges(TypedDict, total=False):
+    """The columns of a work item that may change."""
+
     title: str
     role: str
     state: str

@@ -15,6 +15,7 @@ WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    """Makes all tables."""
     _create_release()
     _create_source()
     _create_store_meta()
