@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -29,6 +30,9 @@ class Release:
 
     def keep(self, batch: Batch, now_us: int) -> int:
         """Keep the release in the store, where it is not there yet, and give its number."""
+        known = batch.releases.find_by_digest(self.digest)
+        if known is not None:
+            return known.id  # the manifest is slow to make: it looks at every file that is installed
         by_digest = {hashlib.sha256(text.encode()).digest(): text for text in self.sources.values()}
         return batch.releases.keep(self.digest, self._manifest(), by_digest, now_us=now_us).id
 
@@ -54,6 +58,11 @@ def release_of(modules: Iterable[ModuleType]) -> Release:
 def _distributions() -> dict[str, str]:
     """The installed distributions that are imported now, with their versions: recorded, never pinned."""
     imported = {name.partition(".")[0] for name in sys.modules}
-    by_package = importlib.metadata.packages_distributions()
+    by_package = _distributions_by_package()
     names = sorted({name for package in imported for name in by_package.get(package, ())})
     return {name: importlib.metadata.version(name) for name in names}
+
+
+@cache
+def _distributions_by_package() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()

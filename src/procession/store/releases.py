@@ -124,6 +124,9 @@ class Releases:
     def find(self, release: int) -> ReleaseRow | None:
         return find_release(self._connection, release)
 
+    def find_by_digest(self, digest: bytes) -> ReleaseRow | None:
+        return find_release_by_digest(self._connection, digest)
+
     def site(self, release: int, site: Site) -> int:
         """The number of a site in a release, given to it if it is new."""
         known = self._numbers.known
