@@ -1,4 +1,4 @@
-"""Applies events to one instance inside a batch: the history grows, wake records come and go, work items are offered.
+"""Applies events to one instance inside a batch: the history grows, and what will wake the instance comes and goes.
 
 Everything of a step is in one transaction, so there is no moment at which a hand-off is half done.
 """
@@ -7,16 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from procession.engine.attempts import ServiceState, begin
-from procession.engine.dispatcher import AttemptToRun
-from procession.engine.effects import Effects, Notice
 from procession.engine.fences import fence_down, fence_up
 from procession.engine.halting import HaltRecord, record_of_fault, record_of_halt
-from procession.engine.identifiers import new_uuid7
 from procession.engine.live import LiveInstances, ProcessIsGone
+from procession.engine.turn import Turn
+from procession.engine.wake_records import WakeRecords
 from procession.engine.watchdog import Watchdog
 from procession.errors import OperatorError
 from procession.kernel import (
+    CallEvent,
     CallKind,
     CallRequested,
     Command,
@@ -30,24 +29,19 @@ from procession.kernel import (
     InstanceHalted,
     InstanceStarted,
     InstanceState,
+    Outcome,
     RecordResult,
     RequestCall,
     SetAttributes,
-    TimerFired,
     WithdrawCall,
     event_of,
 )
-from procession.language.operations import Service, Task
 from procession.language.process import input_digest
 from procession.language.registry import Registry
 from procession.store.batch import Batch
 from procession.store.event_rows import encode_event
 from procession.store.instances import InstanceRow
-from procession.store.service_calls import NewServiceCall, ServiceCallRow
-from procession.store.worklist import NewWorkItem, NewWorkItemEvent
-from procession.work.item import ItemEvent, ItemState
 
-PROCESS_ACTOR = "process"
 EVENTS_LIMIT = 100_000
 
 ENDED_STATES = frozenset({InstanceState.COMPLETED, InstanceState.FAILED, InstanceState.CANCELLED})
@@ -60,54 +54,37 @@ class DoesNotReplay(OperatorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
-    """Why events come: the number of the request that brought them, and who gave it."""
-
-    request: int | None
-    actor: str
-    reason: str | None = None
-
-
-@dataclass(slots=True)
 class Advance:
     """Applies events to instances. One object per engine; it holds no state of a batch."""
 
     registry: Registry
     live: LiveInstances
+    wake_records: WakeRecords
     watchdog: Watchdog
     release: int
     events_limit: int = EVENTS_LIMIT
 
-    def start(self, batch: Batch, effects: Effects, row: InstanceRow, event: InstanceStarted, cause: Cause) -> None:
+    def start(self, turn: Turn, row: InstanceRow, event: InstanceStarted) -> None:
         """Begin an instance whose row was added in this batch."""
         self.live.create(row)
-        effects.notices.append(Notice(event.at_us, row.name, f"started by {cause.actor}: {row.title}"))
-        self.apply(batch, effects, row.id, (event,), cause)
+        turn.notice(event.at_us, row.name, f"started by {turn.cause.actor}: {row.title}")
+        self.apply(turn, row.id, (event,))
 
-    def apply(self, batch: Batch, effects: Effects, instance: int, events: Sequence[Event], cause: Cause) -> None:
+    def apply(self, turn: Turn, instance: int, events: Sequence[Event]) -> None:
         """Apply events in order. An instance that halts keeps those not yet applied, with the halt record behind them."""
         for index, event in enumerate(events):
-            row = batch.instances.get(instance)
-            halt = self._apply_one(batch, effects, row, event, cause)
+            row = turn.batch.instances.get(instance)
+            halt = self._apply_one(turn, row, event)
             if halt is not None:
-                self._halt(batch, effects, row, events[index:], halt, cause)
+                self._halt(turn, row, events[index:], halt)
                 return
 
-    def cancel(self, batch: Batch, effects: Effects, instance: int, event: InstanceCancelled, cause: Cause) -> None:
+    def cancel(self, turn: Turn, instance: int, event: InstanceCancelled) -> None:
         """End an instance by force: no author's code runs, all that it asked for is withdrawn."""
-        row = batch.instances.get(instance)
-        batch.events.append(instance, [encode_event(event, request=cause.request)])
-        for item in batch.items.of_instance(instance):
-            if item.ended_us is None:
-                self._withdraw_item(batch, item.id, event.at_us, cause)
-        for call in batch.service_calls.of_instance(instance):
-            batch.service_calls.remove(call.id)
-            effects.stopped.append((instance, call.call))
-        for timer in batch.timers.of_instance(instance):
-            batch.timers.remove(instance, timer.call)
-        for waiting in batch.waiting_events.of_instance(instance):
-            batch.waiting_events.remove(waiting.id)
-        self._end(batch, effects, row, InstanceState.CANCELLED, event.at_us)
+        row = turn.batch.instances.get(instance)
+        turn.batch.events.append(instance, [encode_event(event, request=turn.cause.request)])
+        self.wake_records.remove_all(turn, instance, event.at_us)
+        self._end(turn, row, InstanceState.CANCELLED, event.at_us)
 
     def check_replays(self, batch: Batch, row: InstanceRow) -> None:
         """Refuse to go on with a halted instance whose history does not replay on the present source.
@@ -124,190 +101,89 @@ class Advance:
                 remedy="It stays halted and keeps all it has. Correct the source, and retry.",
             ) from fault
 
-    def _apply_one(
-        self, batch: Batch, effects: Effects, row: InstanceRow, event: Event, cause: Cause
-    ) -> HaltRecord | None:
+    def _apply_one(self, turn: Turn, row: InstanceRow, event: Event) -> HaltRecord | None:
         if row.seq >= self.events_limit:
-            return HaltRecord(
-                "history-limit", f"The history has {row.seq} events; the limit is {self.events_limit}.", b"{}"
-            )
+            message = f"The history has {row.seq} events; the limit is {self.events_limit}."
+            return HaltRecord("history-limit", message, b"{}")
         try:
-            live = self.live.get(batch, row)
+            live = self.live.get(turn.batch, row)
+            kind = _kind_of_call(live, event)
+            outcome = self._run(live, row, event)
         except (Divergence, HaltInstance, ProcessIsGone) as fault:
             return record_of_fault(fault)
-        try:
-            self.watchdog.enter(row.id, row.seq + 1)
-            fence_up()
-            try:
-                outcome = live.advance(event)
-            finally:
-                fence_down()
-                self.watchdog.leave()
-        except HaltInstance as late:  # the watchdog's exception arrived when process code had just come back
-            return record_of_fault(late)
         if outcome.halt is not None:
             return record_of_halt(outcome.halt)
-        self._release_wake_record(batch, row.id, event)
-        self._record(batch, effects, row, live, event, outcome.commands, cause)
+        self.wake_records.release(turn, row.id, event, kind=kind)
+        self._record(turn, row, live, event, outcome.commands)
         return None
 
-    def _record(
-        self,
-        batch: Batch,
-        effects: Effects,
-        row: InstanceRow,
-        live: Instance,
-        event: Event,
-        commands: Sequence[Command],
-        cause: Cause,
-    ) -> None:
+    def _run(self, live: Instance, row: InstanceRow, event: Event) -> Outcome:
+        """Run process code. A `HaltInstance` that gets out is the watchdog's, which arrived when the code had just come back."""
+        self.watchdog.enter(row.id, row.seq + 1)
+        fence_up()
+        try:
+            return live.advance(event)
+        finally:
+            fence_down()
+            self.watchdog.leave()
+
+    def _record(self, turn: Turn, row: InstanceRow, live: Instance, event: Event, commands: Sequence[Command]) -> None:
         assert row.secret is not None
+        batch, request, now_us = turn.batch, turn.cause.request, live.now_us
         made = [event]
         for command in commands:
             if isinstance(command, RequestCall):
                 digest = input_digest(row.secret, command.input)
                 site = batch.releases.site(self.release, command.site)
-                made.append(event_of(command, live.now_us, digest=digest, site=site))
+                made.append(event_of(command, now_us, digest=digest, site=site))
             else:
-                made.append(event_of(command, live.now_us))
-        positions = batch.events.append(row.id, [encode_event(each, request=cause.request) for each in made])
-        batch.instances.change(row.id, now_us=live.now_us)
+                made.append(event_of(command, now_us))
+        positions = batch.events.append(row.id, [encode_event(each, request=request) for each in made])
+        batch.instances.change(row.id, now_us=now_us)
         for position, command, recorded in zip(positions[1:], commands, made[1:], strict=True):
-            self._carry_out(batch, effects, row, command, recorded, position)
+            self._carry_out(turn, row, command, recorded, position)
 
-    def _carry_out(
-        self, batch: Batch, effects: Effects, row: InstanceRow, command: Command, recorded: Event, position: int
-    ) -> None:
+    def _carry_out(self, turn: Turn, row: InstanceRow, command: Command, recorded: Event, position: int) -> None:
         match command:
             case RequestCall():
                 assert isinstance(recorded, CallRequested)
-                self._request(batch, effects, row, recorded, position)
+                self.wake_records.make(turn, row, recorded, position)
             case WithdrawCall(call):
-                self._withdraw(batch, effects, row, call, recorded.at_us)
+                self.wake_records.withdraw(turn, row, call, recorded.at_us)
             case SetAttributes(values):
                 texts = {name: json.dumps(value, ensure_ascii=False) for name, value in json.loads(values).items()}
-                batch.instances.set_attributes(row.id, texts)
+                turn.batch.instances.set_attributes(row.id, texts)
             case RecordResult():
                 pass  # the event is all there is to it
             case CompleteInstance():
-                self._end(batch, effects, row, InstanceState.COMPLETED, recorded.at_us)
+                self._end(turn, row, InstanceState.COMPLETED, recorded.at_us)
             case FailInstance():
-                self._end(batch, effects, row, InstanceState.FAILED, recorded.at_us)
+                self._end(turn, row, InstanceState.FAILED, recorded.at_us)
 
-    def _request(self, batch: Batch, effects: Effects, row: InstanceRow, event: CallRequested, position: int) -> None:
-        if event.kind is CallKind.TIMER:
-            assert event.due_us is not None
-            batch.timers.add(row.id, event.call, event.due_us)
-            effects.expect(event.due_us)
-            return
-        operation = self.registry.operations[event.operation]
-        if isinstance(operation, Task):
-            self._offer(batch, effects, row, operation, event, position)
-        else:
-            assert isinstance(operation, Service)
-            self._have_attempted(batch, effects, row, operation, event, position)
-
-    def _offer(
-        self,
-        batch: Batch,
-        effects: Effects,
-        row: InstanceRow,
-        task: "Task[..., object, object]",
-        event: CallRequested,
-        position: int,
-    ) -> None:
-        item = batch.items.add(
-            NewWorkItem(
-                uuid=new_uuid7(event.at_us),
-                instance=row.id,
-                call=event.call,
-                operation=task.id,
-                function=task.function.name,
-                title=task.title,
-                role=task.by.name,
-                state=ItemState.OFFERED,
-                requested_us=event.at_us,
-                due_us=task.due.after(event.at_us) if task.due is not None else None,
-                requested_position=position,
-            )
-        )
-        batch.items.record(item.id, NewWorkItemEvent(ItemEvent.OFFERED, PROCESS_ACTOR, event.at_us))
-        effects.notices.append(Notice(event.at_us, row.name, f"item {item.id} {task.title}: offered to {item.role}"))
-
-    def _have_attempted(
-        self,
-        batch: Batch,
-        effects: Effects,
-        row: InstanceRow,
-        service: "Service[..., object]",
-        event: CallRequested,
-        position: int,
-    ) -> None:
-        key = f"{row.uuid.hex()}-{row.generation}-{event.call}-{event.digest.hex()}"
-        added = batch.service_calls.add(
-            NewServiceCall(row.id, event.call, event.operation, event.at_us, key, position, state=ServiceState.DUE)
-        )
-        if effects.room > 0:
-            effects.room -= 1
-            begun = change_service_call(batch, begin(added, service, event.at_us))
-            effects.attempts.append(AttemptToRun(begun, event.input))
-        else:
-            effects.expect(event.at_us)
-
-    def _withdraw(self, batch: Batch, effects: Effects, row: InstanceRow, call: int, at_us: int) -> None:
-        if batch.timers.find(row.id, call) is not None:
-            batch.timers.remove(row.id, call)
-        elif (service_call := batch.service_calls.find_open(row.id, call)) is not None:
-            batch.service_calls.remove(service_call.id)
-            effects.stopped.append((row.id, call))
-        elif (item := batch.items.find_open(row.id, call)) is not None:
-            self._withdraw_item(batch, item.id, at_us, Cause(None, PROCESS_ACTOR))
-            effects.notices.append(Notice(at_us, row.name, f"item {item.id} {item.title}: withdrawn"))
-
-    def _withdraw_item(self, batch: Batch, item: int, at_us: int, cause: Cause) -> None:
-        row = batch.items.get(item)
-        batch.items.change(item, state=ItemState.WITHDRAWN, ended_us=at_us, version=row.version + 1, draft=None)
-        batch.items.record(item, NewWorkItemEvent(ItemEvent.WITHDRAWN, cause.actor, at_us, cause.reason, cause.request))
-
-    def _release_wake_record(self, batch: Batch, instance: int, event: Event) -> None:
-        """A call has ended: what would have woken the instance for it goes. Items are changed by the decision itself."""
-        if isinstance(event, TimerFired):
-            batch.timers.remove(instance, event.call)
-        elif (call := getattr(event, "call", None)) is not None:
-            service_call = batch.service_calls.find_open(instance, call)
-            if service_call is not None:
-                batch.service_calls.remove(service_call.id)
-
-    def _halt(
-        self, batch: Batch, effects: Effects, row: InstanceRow, kept: Sequence[Event], halt: HaltRecord, cause: Cause
-    ) -> None:
+    def _halt(self, turn: Turn, row: InstanceRow, kept: Sequence[Event], halt: HaltRecord) -> None:
         at_us = max(row.now_us, kept[-1].at_us)
         for event in kept:
-            self._release_wake_record(batch, row.id, event)
+            self.wake_records.release(turn, row.id, event, kind=None)
         halted = InstanceHalted(at_us, halt.code, halt.message, halt.detail, len(kept))
-        batch.events.append(row.id, [encode_event(event, request=cause.request) for event in (*kept, halted)])
-        batch.instances.change(row.id, state=InstanceState.HALTED, halt=halt.to_json(at_us), now_us=at_us)
-        effects.halted[row.id] = halt.message
-        effects.ended.append(row.id)
-        effects.notices.append(Notice(at_us, row.name, f"halted: {halt.message}"))
+        encoded = [encode_event(event, request=turn.cause.request) for event in (*kept, halted)]
+        turn.batch.events.append(row.id, encoded)
+        turn.batch.instances.change(row.id, state=InstanceState.HALTED, halt=halt.to_json(at_us), now_us=at_us)
+        turn.effects.halted[row.id] = halt.message
+        turn.effects.spent.append(row.id)
+        turn.notice(at_us, row.name, f"halted: {halt.message}")
 
-    def _end(self, batch: Batch, effects: Effects, row: InstanceRow, state: InstanceState, at_us: int) -> None:
+    def _end(self, turn: Turn, row: InstanceRow, state: InstanceState, at_us: int) -> None:
         process = self.registry.find_process(row.process)
         keeps_key = process is not None and process.key_forever
         open_key = row.open_key if keeps_key else None
-        batch.instances.change(row.id, state=state, ended_us=at_us, open_key=open_key, now_us=at_us)
-        effects.ended.append(row.id)
-        effects.notices.append(Notice(at_us, row.name, str(state)))
+        turn.batch.instances.change(row.id, state=state, ended_us=at_us, open_key=open_key, now_us=at_us)
+        turn.effects.spent.append(row.id)
+        turn.notice(at_us, row.name, str(state))
 
 
-def change_service_call(batch: Batch, row: ServiceCallRow) -> ServiceCallRow:
-    """Put what may change of an open service call into the batch."""
-    return batch.service_calls.change(
-        row.id,
-        state=row.state,
-        attempts=row.attempts,
-        round_attempts=row.round_attempts,
-        due_us=row.due_us,
-        fencing=row.fencing,
-        last_error=row.last_error,
-    )
+def _kind_of_call(live: Instance, event: Event) -> CallKind | None:
+    """What kind of call the event is about, where it is about an open one."""
+    if not isinstance(event, CallEvent):
+        return None
+    call = live.open_calls.get(event.call)
+    return call.kind if call is not None else None

@@ -103,12 +103,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What came of a request: `outcome` is what the decision said; `halted` says why the instance stands still after it."""
+    """What came of a request: `outcome` is what the decision said; `halted` says why the instance stands still after it.
+
+    `instance` and `items` are what the request was about, as they are after it.
+    """
 
     number: int | None
     outcome: Mapping[str, object]
     instance: InstanceRow | None
     halted: str | None = None
+    items: tuple[WorkItemRow, ...] = ()
     repeated: bool = False
 
 

@@ -1,13 +1,11 @@
 """Has one request decided inside a batch, and puts the decision into rows."""
 
 import json
-import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from procession.engine.advance import ENDED_STATES, Advance, Cause, change_service_call
-from procession.engine.attempts import ServiceState
+from procession.engine.advance import ENDED_STATES, Advance
 from procession.engine.contract import (
     Accepted,
     Decision,
@@ -16,25 +14,23 @@ from procession.engine.contract import (
     NewInstance,
     Request,
 )
-from procession.engine.dispatcher import AttemptToRun
-from procession.engine.effects import Effects, Notice
 from procession.engine.identifiers import new_uuid7
-from procession.errors import InternalError, PerformerError
+from procession.engine.recording import change_item, change_service, keep_request, let_wait
+from procession.engine.turn import Cause, Effects, Turn
+from procession.errors import PerformerError
 from procession.kernel import Event, InstanceCancelled, InstanceStarted, InstanceState, Retried, TimerFired
 from procession.language.process import input_digest
 from procession.store.batch import Batch
-from procession.store.event_rows import decode_event, encode_event
+from procession.store.event_rows import decode_event
 from procession.store.instances import InstanceRow
 from procession.store.instances import NewInstance as NewInstanceRow
-from procession.store.requests import NewRequest, RequestRow
+from procession.store.requests import RequestRow
 from procession.store.service_calls import ServiceCallRow
 from procession.store.timers import TimerRow
-from procession.store.worklist import NewWorkItemEvent, WorkItemRow
-from procession.work.item import ENDED as ENDED_ITEMS
-from procession.work.item import ItemEvent, ItemState
-from procession.work.worklist import ItemChange
+from procession.store.worklist import WorkItemRow
 
-log = logging.getLogger("procession.engine")
+ENGINE_ACTOR = "engine"
+TIMER_ACTOR = "timer"
 
 
 class IdentifierUsedTwice(PerformerError):
@@ -76,7 +72,7 @@ class BatchView:
         return list(dict.fromkeys(timer.instance for timer in due))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Decider:
     """Decides requests; holds nothing of a batch itself."""
 
@@ -88,36 +84,23 @@ class Decider:
         Raises the refusal (`PerformerError`, `OperatorError`); then nothing of the request is in the batch, only the
         timers that were due before it. Any other error leaves the batch unusable.
         """
-        if (
-            request.client_id is not None
-            and (earlier := batch.requests.find_by_client_id(request.client_id)) is not None
-        ):
+        if request.client_id is not None and (earlier := batch.requests.find_by_client_id(request.client_id)):
             return self._repeat(batch, request, earlier)
+        engine = Turn(batch, effects, Cause(None, ENGINE_ACTOR))
         if request.instance is not None:
-            self._check_open(batch, effects, request)
+            self._check_open(engine, request)
         decision = request.decide(BatchView(batch, request.at_us))
         number = batch.requests.new_number() if request.recorded else None
-        cause = Cause(number, request.actor, request.reason)
-        instance = decision.about if decision.about is not None else request.instance
-        if decision.start is not None:
-            instance = self._start(batch, effects, decision.start, request.at_us, cause)
-        for change in decision.items:
-            self._change_item(batch, effects, change, request.at_us, cause)
-        for service in decision.services:
-            self._change_service(batch, effects, service.row)
-        for fired in decision.fires:
-            self._apply_timers(batch, effects, batch.instances.get(fired), request.at_us)
-        if decision.events:
-            assert request.instance is not None
-            self._apply(batch, effects, batch.instances.get(request.instance), decision, cause)
+        turn = Turn(batch, effects, Cause(number, request.actor, request.reason))
+        instance = self._put_into_rows(turn, request, decision)
         row = batch.instances.get(instance) if instance is not None else None
         outcome = dict(decision.outcome)
         if row is not None:
             outcome["instance"] = row.name
         if number is not None:
-            self._keep_request(batch, request, number, instance, outcome)
-        halted = effects.halted.get(row.id) if row is not None else None
-        return Accepted(number, outcome, row, halted)
+            keep_request(batch, request, number, instance, outcome)
+        items = tuple(batch.items.get(change.item) for change in decision.items)
+        return Accepted(number, outcome, row, effects.halted.get(row.id) if row is not None else None, items)
 
     def forget(self, instances: Iterable[int]) -> None:
         """Drop live instances: their batch failed, or they ended."""
@@ -126,6 +109,22 @@ class Decider:
     def forget_all(self) -> None:
         """Drop all live instances: nobody knows what of the last batch is in the store."""
         self.advance.live.close()
+
+    def _put_into_rows(self, turn: Turn, request: Request, decision: Decision) -> int | None:
+        """Carry the decision out; gives the instance that the answer is about."""
+        instance = decision.about if decision.about is not None else request.instance
+        if decision.start is not None:
+            instance = self._start(turn, decision.start, request.at_us)
+        for change in decision.items:
+            change_item(turn, change, request.at_us)
+        for service in decision.services:
+            change_service(turn, service.row)
+        for fired in decision.fires:
+            self._apply_timers(turn, turn.batch.instances.get(fired), request.at_us)
+        if decision.events:
+            assert request.instance is not None
+            self._apply(turn, turn.batch.instances.get(request.instance), decision)
+        return instance
 
     def _repeat(self, batch: Batch, request: Request, earlier: RequestRow) -> Accepted:
         same = earlier.kind == request.kind and earlier.input_digest == request.input_digest
@@ -138,12 +137,14 @@ class Decider:
         row = batch.instances.find(earlier.instance) if earlier.instance is not None else None
         return Accepted(earlier.number, json.loads(earlier.outcome), row, repeated=True)
 
-    def _check_open(self, batch: Batch, effects: Effects, request: Request) -> None:
+    def _check_open(self, turn: Turn, request: Request) -> None:
+        """Apply the timers due before the request; refuse it where its instance stands still or has ended."""
         assert request.instance is not None
-        row = batch.instances.get(request.instance)
-        if row.state not in ENDED_STATES and row.state != InstanceState.HALTED:
-            self._apply_timers(batch, effects, row, request.at_us)
-            row = batch.instances.get(request.instance)
+        instances = turn.batch.instances
+        row = instances.get(request.instance)
+        if row.state == InstanceState.RUNNING and not self.advance.live.waits_for_no_timer(row.id):
+            self._apply_timers(turn, row, request.at_us)
+            row = instances.get(request.instance)
         if row.state == InstanceState.HALTED and request.recorded and not request.passes_halt:
             reason = json.loads(row.halt)["message"] if row.halt else "a fault"
             raise InstanceIsHalted(
@@ -156,26 +157,25 @@ class Decider:
                 f"{row.name} is already {row.state}.", subject=row.name, remedy="Nothing was changed."
             )
 
-    def _apply_timers(self, batch: Batch, effects: Effects, row: InstanceRow, now_us: int) -> None:
+    def _apply_timers(self, turn: Turn, row: InstanceRow, now_us: int) -> None:
         """All timers due by then, in the order (due, call): so a late answer and an overdue deadline have one outcome."""
         while True:
-            timer = next((timer for timer in batch.timers.of_instance(row.id) if timer.due_us <= now_us), None)
+            timer = next((each for each in turn.batch.timers.of_instance(row.id) if each.due_us <= now_us), None)
             if timer is None:
                 return
-            self._fire(batch, effects, row, timer, now_us)
-            row = batch.instances.get(row.id)
+            self._fire(turn.caused_by(TIMER_ACTOR), row, timer, now_us)
+            row = turn.batch.instances.get(row.id)
 
-    def _fire(self, batch: Batch, effects: Effects, row: InstanceRow, timer: TimerRow, now_us: int) -> None:
+    def _fire(self, turn: Turn, row: InstanceRow, timer: TimerRow, now_us: int) -> None:
         event = TimerFired(now_us, timer.call, timer.due_us)
         if row.state == InstanceState.HALTED:
-            batch.timers.remove(row.id, timer.call)
-            batch.waiting_events.add(row.id, encode_event(event), at_us=now_us)
+            let_wait(turn.batch, row.id, event)
         else:
-            self.advance.apply(batch, effects, row.id, (event,), Cause(None, "timer"))
+            self.advance.apply(turn, row.id, (event,))
 
-    def _start(self, batch: Batch, effects: Effects, new: NewInstance, now_us: int, cause: Cause) -> int:
+    def _start(self, turn: Turn, new: NewInstance, now_us: int) -> int:
         secret = os.urandom(32)
-        row = batch.instances.add(
+        row = turn.batch.instances.add(
             NewInstanceRow(
                 uuid=new_uuid7(now_us),
                 process=new.process.name,
@@ -189,97 +189,32 @@ class Decider:
                 input_digest=input_digest(secret, new.input),
             )
         )
-        self.advance.start(batch, effects, row, InstanceStarted(now_us, new.input), cause)
+        self.advance.start(turn, row, InstanceStarted(now_us, new.input))
         return row.id
 
-    def _apply(self, batch: Batch, effects: Effects, row: InstanceRow, decision: Decision, cause: Cause) -> None:
+    def _apply(self, turn: Turn, row: InstanceRow, decision: Decision) -> None:
         first = decision.events[0]
         if isinstance(first, InstanceCancelled):
-            self.advance.cancel(batch, effects, row.id, first, cause)
+            self.advance.cancel(turn, row.id, first)
         elif isinstance(first, Retried):
-            self._retry(batch, effects, row, first, cause)
+            self._retry(turn, row, first)
         elif row.state == InstanceState.HALTED:
             for event in decision.events:
-                self._let_wait(batch, row, event)
+                let_wait(turn.batch, row.id, event)
         else:
-            self.advance.apply(batch, effects, row.id, decision.events, cause)
+            self.advance.apply(turn, row.id, decision.events)
 
-    def _retry(self, batch: Batch, effects: Effects, row: InstanceRow, event: Retried, cause: Cause) -> None:
+    def _retry(self, turn: Turn, row: InstanceRow, event: Retried) -> None:
+        """Go on with a halted instance; then apply what waited for it, as long as it does not halt again."""
+        batch = turn.batch
         self.advance.check_replays(batch, row)
         batch.instances.change(row.id, state=InstanceState.RUNNING, halt=None)
-        effects.notices.append(Notice(event.at_us, row.name, f"retried by {cause.actor}"))
-        self.advance.apply(batch, effects, row.id, (event,), cause)
+        turn.notice(event.at_us, row.name, f"retried by {turn.cause.actor}")
+        self.advance.apply(turn, row.id, (event,))
         for waiting in batch.waiting_events.of_instance(row.id):
-            row = batch.instances.get(row.id)
-            if row.state != InstanceState.RUNNING:
+            if batch.instances.get(row.id).state != InstanceState.RUNNING:
                 return
             batch.waiting_events.remove(waiting.id)
-            self.advance.apply(
-                batch, effects, row.id, (replace(decode_event(waiting), at_us=event.at_us),), Cause(None, "engine")
-            )
-
-    def _let_wait(self, batch: Batch, row: InstanceRow, event: Event) -> None:
-        """What comes for a halted instance from services waits as a row; the call it ends has no other wake record any more."""
-        encoded = encode_event(event)
-        assert encoded.call is not None
-        service_call = batch.service_calls.find_open(row.id, encoded.call)
-        if service_call is not None:
-            batch.service_calls.remove(service_call.id)
-        batch.waiting_events.add(row.id, encoded, at_us=event.at_us)
-
-    def _change_item(self, batch: Batch, effects: Effects, change: ItemChange, now_us: int, cause: Cause) -> None:
-        if not change.events:
-            return
-        row = batch.items.get(change.item)
-        ended = change.state in ENDED_ITEMS
-        draft = None if change.drops_draft else change.draft if change.draft is not None else row.draft
-        starts = ItemEvent.STARTED in change.events
-        batch.items.change(
-            row.id,
-            state=change.state,
-            holder=change.holder,
-            version=row.version + 1,
-            draft=draft,
-            started_us=now_us if starts else row.started_us,
-            ended_us=now_us if ended else None,
-            performer=cause.actor if change.state is ItemState.COMPLETED else row.performer,
-        )
-        for event in change.events:
-            payload = change.draft if event is ItemEvent.DRAFT_SAVED else None
-            batch.items.record(
-                row.id, NewWorkItemEvent(event, cause.actor, now_us, cause.reason, cause.request, payload)
-            )
-        name = batch.instances.get(row.instance).name
-        effects.notices.append(Notice(now_us, name, f"item {row.id} {row.title}: {change.events[-1]} by {cause.actor}"))
-
-    def _change_service(self, batch: Batch, effects: Effects, row: ServiceCallRow) -> None:
-        if row.state == ServiceState.RUNNING:
-            requested = batch.events.find(row.requested_position)
-            if requested is None or requested.payload is None:
-                raise InternalError(f"The input of service call {row.id} is not in the store.", subject=row.operation)
-            effects.room -= 1
-            effects.attempts.append(AttemptToRun(change_service_call(batch, row), requested.payload))
-            return
-        changed = change_service_call(batch, row)
-        if changed.state == ServiceState.DUE:
-            effects.expect(changed.due_us)
-        else:
-            name = batch.instances.get(row.instance).name
-            effects.notices.append(Notice(changed.due_us, name, f"{row.operation} needs attention: {row.last_error}"))
-
-    def _keep_request(
-        self, batch: Batch, request: Request, number: int, instance: int | None, outcome: dict[str, object]
-    ) -> None:
-        batch.requests.append(
-            NewRequest(
-                number=number,
-                instance=instance,
-                kind=request.kind,
-                actor=request.actor,
-                reason=request.reason,
-                at_us=request.at_us,
-                client_id=request.client_id,
-                input_digest=request.input_digest,
-                outcome=json.dumps(outcome),
-            )
-        )
+            came: Event = replace(decode_event(waiting), at_us=event.at_us)
+            if self.advance.live.waits_for_call(row.id, waiting.call):
+                self.advance.apply(turn.caused_by(ENGINE_ACTOR), row.id, (came,))

@@ -13,12 +13,13 @@ from procession.engine.attempts import begin
 from procession.engine.clock import Clock, IntakeClock, SystemClock
 from procession.engine.contract import Accepted, Decision, Request, ServiceChange, View
 from procession.engine.crash_points import Reached, nothing_happens
-from procession.engine.deciding import Decider
+from procession.engine.deciding import ENGINE_ACTOR, Decider
 from procession.engine.dispatcher import Dispatcher
-from procession.engine.effects import Effects, Notice
 from procession.engine.live import MOST_LIVE, LiveInstances
 from procession.engine.recovery import recover
 from procession.engine.releases import Release
+from procession.engine.turn import Effects, Notice
+from procession.engine.wake_records import WakeRecords
 from procession.engine.wake_ups import WakeUps
 from procession.engine.watchdog import Watchdog, read_marker
 from procession.engine.writer import Writer
@@ -29,7 +30,6 @@ from procession.store.opening import OpenOptions, Store, open_store
 
 log = logging.getLogger("procession.engine")
 
-ENGINE_ACTOR = "engine"
 MOST_DUE_AT_ONCE = 64
 
 
@@ -69,7 +69,8 @@ class EmbeddedEngine:
         self._watchdog = Watchdog(marker_path(store.path) if options.watchdog else None)
         self._live = LiveInstances(registry, self._watchdog, most=options.most_live)
         self._intake = IntakeClock(options.clock, last_intake_us=store.last_recorded_us())
-        advance = Advance(registry, self._live, self._watchdog, release, options.events_limit)
+        wake_records = WakeRecords(registry)
+        advance = Advance(registry, self._live, wake_records, self._watchdog, release, options.events_limit)
         self._dispatcher = Dispatcher(registry, self.submit, reached=options.reached)
         self._writer = Writer(
             store, Decider(advance), self._intake, room=self._room, carry_out=self._carry_out, reached=options.reached

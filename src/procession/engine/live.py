@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from procession.engine.fences import fence_down, fence_up
 from procession.engine.watchdog import Watchdog
 from procession.errors import OperatorError
-from procession.kernel import Instance
+from procession.kernel import CallKind, Instance
 from procession.language.registry import Registry
 from procession.store.batch import Batch
 from procession.store.event_rows import decode_event
@@ -67,6 +67,16 @@ class LiveInstances:
             self._watchdog.leave()
         self._keep(row.id, instance)
         return instance
+
+    def waits_for_no_timer(self, number: int) -> bool:
+        """Whether a live instance is known to wait for no timer; False where it is not in memory."""
+        instance = self._instances.get(number)
+        return instance is not None and all(call.kind is not CallKind.TIMER for call in instance.open_calls.values())
+
+    def waits_for_call(self, number: int, call: int | None) -> bool:
+        """Whether a live instance waits for that call."""
+        instance = self._instances.get(number)
+        return instance is not None and call in instance.open_calls
 
     def drop(self, instances: Iterable[int]) -> None:
         """Forget these; what they were is in their history."""

@@ -3,8 +3,8 @@
 import json
 import logging
 
-from procession.engine.advance import change_service_call
 from procession.engine.attempts import ServiceState, interrupted
+from procession.engine.wake_records import change_service_call
 from procession.kernel import InstanceHalted, InstanceState
 from procession.language.operations import Service
 from procession.language.registry import Registry

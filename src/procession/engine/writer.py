@@ -16,7 +16,7 @@ from procession.engine.clock import IntakeClock
 from procession.engine.contract import Accepted, EngineStopped, Request
 from procession.engine.crash_points import CrashPoint, Reached
 from procession.engine.deciding import Decider
-from procession.engine.effects import Effects
+from procession.engine.turn import Effects
 from procession.errors import InternalError, OperatorError, PerformerError, ProcessionError, StoreError
 from procession.store.batch import Batch
 from procession.store.opening import Store
@@ -159,7 +159,7 @@ class Writer:
         self._reached(CrashPoint.AFTER_COMMIT)
 
     def _after_commit(self, pending: list[_Pending], outcomes: list[Outcome], effects: Effects) -> None:
-        self._decider.forget(effects.ended)
+        self._decider.forget(effects.spent)
         for one, outcome in zip(pending, outcomes, strict=True):
             if isinstance(outcome, Accepted):
                 if not one.answer.done():

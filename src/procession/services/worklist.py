@@ -190,7 +190,7 @@ def _row(view: View, item: int) -> WorkItemRow:
 
 
 def _answer(desk: Desk, accepted: Accepted, item: int, performer: Performer | None) -> Answer:
-    row = get_item(desk, item)
+    row = accepted.items[0] if accepted.items else get_item(desk, item)
     instance = accepted.instance
     assert instance is not None
     answer: Answer = {

@@ -1,0 +1,63 @@
+"""One request's turn in a batch."""
+
+from dataclasses import dataclass, field, replace
+
+from procession.engine.dispatcher import AttemptToRun
+from procession.store.batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that happened to an instance, in words, for whoever watches the engine."""
+
+    at_us: int
+    instance: str
+    text: str
+
+
+@dataclass(slots=True)
+class Effects:
+    """What follows a commit: collected while a batch is decided, carried out once it is durable, dropped with it otherwise.
+
+    `room` is how many more attempts may begin; `halted` gives the reason by instance; `spent` are instances that are no
+    longer run.
+    """
+
+    room: int = 0
+    attempts: list[AttemptToRun] = field(default_factory=list)
+    stopped: list[tuple[int, int]] = field(default_factory=list)
+    spent: list[int] = field(default_factory=list)
+    halted: dict[int, str] = field(default_factory=dict)
+    due_us: int | None = None
+    notices: list[Notice] = field(default_factory=list)
+
+    def expect(self, due_us: int) -> None:
+        """Something is due then."""
+        if self.due_us is None or due_us < self.due_us:
+            self.due_us = due_us
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why things change: the number of the request that brought it, who gave it, and why."""
+
+    request: int | None
+    actor: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a request may change (the batch's rows), what will follow it, and who is behind it."""
+
+    batch: Batch
+    effects: Effects
+    cause: Cause
+
+    def caused_by(self, actor: str) -> "Turn":
+        """The same turn, for what a part of the engine does in it."""
+        return replace(self, cause=Cause(None, actor))
+
+    def notice(self, at_us: int, instance: str, text: str) -> None:
+        """Tell watchers, once it is durable."""
+        self.effects.notices.append(Notice(at_us, instance, text))

@@ -1,0 +1,150 @@
+"""What will wake an instance: the work item, service call or timer that stands for each of its open calls.
+
+There is exactly one for each open call of an instance that is neither halted nor ended, and none for any other.
+"""
+
+from dataclasses import dataclass
+
+from procession.engine.attempts import ServiceState, begin
+from procession.engine.dispatcher import AttemptToRun
+from procession.engine.identifiers import new_uuid7
+from procession.engine.turn import Cause, Turn
+from procession.kernel import (
+    CallCompleted,
+    CallFailed,
+    CallKind,
+    CallRequested,
+    CallWithdrawn,
+    Event,
+    TimerFired,
+)
+from procession.language.operations import Service, Task
+from procession.language.registry import Registry
+from procession.store.batch import Batch
+from procession.store.instances import InstanceRow
+from procession.store.service_calls import NewServiceCall, ServiceCallRow
+from procession.store.worklist import NewWorkItem, NewWorkItemEvent
+from procession.work.item import ItemEvent, ItemState
+
+PROCESS_ACTOR = "process"
+
+_ENDS = (CallCompleted, CallFailed, CallWithdrawn)
+
+
+@dataclass(frozen=True, slots=True)
+class WakeRecords:
+    """Makes and removes wake records as calls begin and end."""
+
+    registry: Registry
+
+    def make(self, turn: Turn, row: InstanceRow, event: CallRequested, position: int) -> None:
+        """A call was asked for; `position` is its event, where the input is."""
+        if event.kind is CallKind.TIMER:
+            assert event.due_us is not None
+            turn.batch.timers.add(row.id, event.call, event.due_us)
+            turn.effects.expect(event.due_us)
+            return
+        operation = self.registry.operations[event.operation]
+        if isinstance(operation, Task):
+            _offer(turn, row, operation, event, position)
+        else:
+            assert isinstance(operation, Service)
+            _have_attempted(turn, row, operation, event, position)
+
+    def release(self, turn: Turn, instance: int, event: Event, *, kind: CallKind | None) -> None:
+        """A call ended from outside. Its item, if it has one, is changed by the decision itself.
+
+        `kind` spares a search where it is known.
+        """
+        if isinstance(event, TimerFired):
+            turn.batch.timers.remove(instance, event.call)
+        elif isinstance(event, _ENDS) and kind is not CallKind.TASK:
+            service_call = turn.batch.service_calls.find_open(instance, event.call)
+            if service_call is not None:
+                turn.batch.service_calls.remove(service_call.id)
+
+    def withdraw(self, turn: Turn, row: InstanceRow, call: int, at_us: int) -> None:
+        """The program no longer wants a call."""
+        batch = turn.batch
+        if batch.timers.find(row.id, call) is not None:
+            batch.timers.remove(row.id, call)
+        elif (service_call := batch.service_calls.find_open(row.id, call)) is not None:
+            batch.service_calls.remove(service_call.id)
+            turn.effects.stopped.append((row.id, call))
+        elif (item := batch.items.find_open(row.id, call)) is not None:
+            _withdraw_item(turn.caused_by(PROCESS_ACTOR), item.id, at_us)
+            turn.notice(at_us, row.name, f"item {item.id} {item.title}: withdrawn")
+
+    def remove_all(self, turn: Turn, instance: int, at_us: int) -> None:
+        """The instance is ended by force: nothing will wake it any more."""
+        batch = turn.batch
+        for item in batch.items.of_instance(instance):
+            if item.ended_us is None:
+                _withdraw_item(turn, item.id, at_us)
+        for call in batch.service_calls.of_instance(instance):
+            batch.service_calls.remove(call.id)
+            turn.effects.stopped.append((instance, call.call))
+        for timer in batch.timers.of_instance(instance):
+            batch.timers.remove(instance, timer.call)
+        for waiting in batch.waiting_events.of_instance(instance):
+            batch.waiting_events.remove(waiting.id)
+
+
+def change_service_call(batch: Batch, row: ServiceCallRow) -> ServiceCallRow:
+    """Put what may change of an open service call into the batch."""
+    return batch.service_calls.change(
+        row.id,
+        state=row.state,
+        attempts=row.attempts,
+        round_attempts=row.round_attempts,
+        due_us=row.due_us,
+        fencing=row.fencing,
+        last_error=row.last_error,
+    )
+
+
+def _offer(
+    turn: Turn, row: InstanceRow, task: "Task[..., object, object]", event: CallRequested, position: int
+) -> None:
+    item = turn.batch.items.add(
+        NewWorkItem(
+            uuid=new_uuid7(event.at_us),
+            instance=row.id,
+            call=event.call,
+            operation=task.id,
+            function=task.function.name,
+            title=task.title,
+            role=task.by.name,
+            state=ItemState.OFFERED,
+            requested_us=event.at_us,
+            due_us=task.due.after(event.at_us) if task.due is not None else None,
+            requested_position=position,
+        )
+    )
+    turn.batch.items.record(item.id, NewWorkItemEvent(ItemEvent.OFFERED, PROCESS_ACTOR, event.at_us))
+    turn.notice(event.at_us, row.name, f"item {item.id} {task.title}: offered to {item.role}")
+
+
+def _have_attempted(
+    turn: Turn, row: InstanceRow, service: "Service[..., object]", event: CallRequested, position: int
+) -> None:
+    key = f"{row.uuid.hex()}-{row.generation}-{event.call}-{event.digest.hex()}"
+    added = turn.batch.service_calls.add(
+        NewServiceCall(row.id, event.call, event.operation, event.at_us, key, position, state=ServiceState.DUE)
+    )
+    effects = turn.effects
+    if effects.room > 0:
+        effects.room -= 1
+        begun = change_service_call(turn.batch, begin(added, service, event.at_us))
+        effects.attempts.append(AttemptToRun(begun, event.input))
+    else:
+        effects.expect(event.at_us)
+
+
+def _withdraw_item(turn: Turn, item: int, at_us: int) -> None:
+    row = turn.batch.items.get(item)
+    cause: Cause = turn.cause
+    turn.batch.items.change(item, state=ItemState.WITHDRAWN, ended_us=at_us, version=row.version + 1, draft=None)
+    turn.batch.items.record(
+        item, NewWorkItemEvent(ItemEvent.WITHDRAWN, cause.actor, at_us, cause.reason, cause.request)
+    )
