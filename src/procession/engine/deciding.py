@@ -106,6 +106,10 @@ class Decider:
         """Drop live instances: their batch failed, or they ended."""
         self.advance.live.drop(instances)
 
+    def remember(self, rows: Iterable[InstanceRow]) -> None:
+        """These rows of instances are committed."""
+        self.advance.live.remember(rows)
+
     def forget_all(self) -> None:
         """Drop all live instances: nobody knows what of the last batch is in the store."""
         self.advance.live.close()
@@ -141,6 +145,8 @@ class Decider:
         """Apply the timers due before the request; refuse it where its instance stands still or has ended."""
         assert request.instance is not None
         instances = turn.batch.instances
+        if (known := self.advance.live.find_row(request.instance)) is not None:
+            instances.know(known)
         row = instances.get(request.instance)
         if row.state == InstanceState.RUNNING and not self.advance.live.waits_for_no_timer(row.id):
             self._apply_timers(turn, row, request.at_us)

@@ -32,6 +32,7 @@ class LiveInstances:
         self._watchdog = watchdog
         self._most = most
         self._instances: OrderedDict[int, Instance] = OrderedDict()
+        self._rows: dict[int, InstanceRow] = {}
         self.set_aside = 0
 
     def __len__(self) -> int:
@@ -68,6 +69,14 @@ class LiveInstances:
         self._keep(row.id, instance)
         return instance
 
+    def find_row(self, number: int) -> InstanceRow | None:
+        """The row of a live instance as the last commit left it, so that it need not be read again."""
+        return self._rows.get(number)
+
+    def remember(self, rows: Iterable[InstanceRow]) -> None:
+        """These rows are committed."""
+        self._rows.update((row.id, row) for row in rows if row.id in self._instances)
+
     def waits_for_no_timer(self, number: int) -> bool:
         """Whether a live instance is known to wait for no timer; False where it is not in memory."""
         instance = self._instances.get(number)
@@ -81,6 +90,7 @@ class LiveInstances:
     def drop(self, instances: Iterable[int]) -> None:
         """Forget these; what they were is in their history."""
         for number in instances:
+            self._rows.pop(number, None)
             instance = self._instances.pop(number, None)
             if instance is not None:
                 self._close(instance)
@@ -103,8 +113,7 @@ class LiveInstances:
     def _keep(self, number: int, instance: Instance) -> None:
         self._instances[number] = instance
         while len(self._instances) > self._most:
-            _, oldest = self._instances.popitem(last=False)
-            self._close(oldest)
+            self.drop([next(iter(self._instances))])
 
     def _close(self, instance: Instance) -> None:
         fence_up()

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from procession.engine.clock import IntakeClock
@@ -126,6 +126,7 @@ class Writer:
         started = time.thread_time()
         batch = self._store.begin()
         outcomes: list[Outcome] = []
+        touched: Collection[int] = ()
         try:
             for index, one in enumerate(pending):
                 outcomes.append(self._decide(batch, effects, one.request))
@@ -133,11 +134,13 @@ class Writer:
                     self._waiting.extendleft(reversed(pending[index + 1 :]))
                     del pending[index + 1 :]
                     break
+            touched = batch.instances.touched
             await self._commit(batch)
         except BaseException:
-            self._decider.forget(batch.instances.touched)
+            self._decider.forget(touched or batch.instances.touched)
             batch.rollback()
             raise
+        self._decider.remember(batch.instances.get(each) for each in touched)
         self._after_commit(pending, outcomes, effects)
 
     def _decide(self, batch: Batch, effects: Effects, request: Request) -> Outcome:
