@@ -5,6 +5,7 @@ The log is not part of the project; where it is missing these tests say so and a
 
 import random
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from procession.language.registry import Registry
 from procession.services.demo_log import RecordedCase, read_log
 from procession.simulation.answers import FIXED_VALUES
 from procession.simulation.log_following import LogFollower
-from procession.simulation.rehearsal import Rehearsal, Script
+from procession.simulation.rehearsal import Offer, Rehearsal, Script, Step
 from procession.simulation.specificity import share_seen, trigrams
 from procession.simulation.uniform import random_run
 
@@ -81,6 +82,22 @@ def test_at_least_6_of_10_steps_of_cases_made_by_chance_were_seen_in_real_ones(
     assert share_seen([run.activities for run in runs], seen) >= 0.7
 
 
+def test_no_two_values_of_a_choice_lead_to_the_same(script: Script) -> None:
+    """Else a choice made by chance would be weighted without saying so."""
+    alike_so_far: dict[tuple[str, tuple[int, ...], tuple[int, ...]], bool] = {}
+    chance = random.Random(3)
+    for run in (random_run(script, chance) for _ in range(60)):
+        for place, step in enumerate(run.steps):
+            before = run.steps[:place]
+            task = next(offer.task for offer in _after(script, before)[1] if offer.call == step.call)
+            ends = {choices: _after(script, (*before, Step(step.call, choices))) for choices in script.choices(task)}
+            for one, other in combinations(ends, 2):
+                pair = (task.id, one, other)
+                alike_so_far[pair] = alike_so_far.get(pair, True) and ends[one] == ends[other]
+    assert len(alike_so_far) > 20
+    assert [pair for pair, always in alike_so_far.items() if always] == []
+
+
 @pytest.mark.parametrize("values", [OTHER_VALUES, EMPTY_TEXTS], ids=["other values", "empty texts"])
 def test_no_branch_depends_on_a_value_that_is_not_a_choice(
     script: Script, registry: Registry, values: Mapping[FieldKind, object]
@@ -98,3 +115,11 @@ def test_no_branch_depends_on_a_value_that_is_not_a_choice(
         assert there.has_ended
         here.close()
         there.close()
+
+
+def _after(script: Script, steps: tuple[Step, ...]) -> tuple[bool, tuple[Offer, ...]]:
+    """Whether the process has ended after these steps, and what is offered then."""
+    rehearsal = Rehearsal.after(script, steps)
+    reached = (rehearsal.has_ended, rehearsal.offers)
+    rehearsal.close()
+    return reached
