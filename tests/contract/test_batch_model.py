@@ -142,5 +142,5 @@ class BatchAgainstDictionaries(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-BatchAgainstDictionaries.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+BatchAgainstDictionaries.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestBatchAgainstDictionaries = BatchAgainstDictionaries.TestCase

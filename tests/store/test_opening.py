@@ -23,6 +23,7 @@ from procession.store import OpenOptions, find_holder, lock_path, open_readers, 
 from procession.store import opening as opening_module
 from procession.store.schema import APPLICATION_ID
 from tests.contract import rows
+from tests.contract.subject import FAST
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -262,6 +263,21 @@ def test_checkpoints_are_the_writers_alone(tmp_path: Path) -> None:
         assert store.log_bytes == size
         done = store.checkpoint(truncate=True)
         assert (done.was_hindered, store.log_bytes) == (False, 0)
+
+
+@pytest.mark.parametrize("instances", [1, 64])
+def test_a_checkpoint_is_due_before_the_log_has_grown_much_beyond_sixteen_megabytes(
+    tmp_path: Path, instances: int
+) -> None:
+    with open_store(tmp_path / "store.db", FAST) as store:
+        while not store.checkpoint_is_due:
+            with store.begin() as batch:
+                for _ in range(instances):
+                    rows.park(batch)
+                batch.commit()
+        assert 8_000_000 < store.log_bytes < 32_000_000
+        store.checkpoint()
+        assert not store.checkpoint_is_due
 
 
 def test_a_file_name_with_odd_characters_is_the_file_that_is_opened(tmp_path: Path) -> None:

@@ -58,22 +58,30 @@ class SqliteConnections:
 
 def connect_writer(connections: Connections, path: Path, *, synchronous: str) -> Connection:
     """The one connection that writes: WAL, flushed at every commit, checkpoints only when it says so."""
-    connection = connections.connect(path, "rw")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(f"PRAGMA synchronous = {synchronous}")
-    # On macOS a plain flush leaves the bytes in the drive's own memory; elsewhere these two do nothing.
-    connection.execute("PRAGMA fullfsync = ON")
-    connection.execute("PRAGMA checkpoint_fullfsync = ON")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    connection.execute("PRAGMA cache_size = -65536")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    return connection
+    return _prepared(
+        connections.connect(path, "rw"),
+        "journal_mode = WAL",
+        f"synchronous = {synchronous}",
+        # On macOS a plain flush leaves the bytes in the drive's own memory; elsewhere these two do nothing.
+        "fullfsync = ON",
+        "checkpoint_fullfsync = ON",
+        "foreign_keys = ON",
+        "wal_autocheckpoint = 0",
+        "cache_size = -65536",
+        "temp_store = MEMORY",
+    )
 
 
 def connect_reader(connections: Connections, path: Path) -> Connection:
     """A connection that cannot write, and cannot checkpoint when it is the last to close."""
-    connection = connections.connect(path, "ro")
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute("PRAGMA cache_size = -8192")
+    return _prepared(connections.connect(path, "ro"), "query_only = ON", "cache_size = -8192")
+
+
+def _prepared(connection: Connection, *pragmas: str) -> Connection:
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection

@@ -19,8 +19,8 @@ from procession.store.readers import Readers
 from procession.store.releases import SiteNumbers
 from procession.store.sqlite_defects import parse_version, sqlite_version
 
-# Rows after which a checkpoint is worth its two flushes: about two thousand hand-offs.
-CHECKPOINT_ROWS = 20_000
+# Pages of the write-ahead log after which a checkpoint is worth its two flushes: 16 MB.
+CHECKPOINT_PAGES = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Store:
 
     @property
     def checkpoint_is_due(self) -> bool:
-        return self._writer.rows_since_checkpoint >= CHECKPOINT_ROWS
+        return self._writer.pages_since_checkpoint >= CHECKPOINT_PAGES
 
     def checkpoint(self, *, truncate: bool = False) -> Checkpoint:
         """Moves what is committed from the write-ahead log into the database; never waits for readers."""
@@ -76,7 +76,7 @@ class Store:
         mode = "TRUNCATE" if truncate else "PASSIVE"
         with explained(self.path):
             busy, log, moved = self._writer.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-        self._writer.rows_since_checkpoint = 0
+        self._writer.pages_since_checkpoint = 0
         return Checkpoint(int(log), int(moved), bool(busy) or moved < log)
 
     @property

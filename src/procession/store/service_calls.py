@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple, TypedDict, Unpack
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 
 from procession.store import schema
 from procession.store.connections import Connection
@@ -75,7 +75,6 @@ _IN_STATE = Prepared(
     "by_us",
     "limit",
 )
-_NEXT_DUE = Prepared(select(func.min(_calls.due_us)).where(_calls.state == "due"))
 
 _END_OF_TIME = 2**62
 
@@ -123,10 +122,9 @@ class ServiceCalls:
         return sorted(rows, key=lambda row: (row.due_us, row.id))[:limit]
 
     def next_due_us(self) -> int | None:
-        """When the next attempt is due, as last written."""
-        value = _NEXT_DUE.run(self._connection).fetchone()[0]
-        pending = [row.due_us for _, row in self._rows.touched() if row.state == "due"]
-        return min((*pending, *(() if value is None else (int(value),))), default=None)
+        """When the next attempt is due."""
+        rows = self.due(_END_OF_TIME, limit=1)
+        return rows[0].due_us if rows else None
 
     def add(self, new: NewServiceCall) -> ServiceCallRow:
         self._counters.service_call += 1
