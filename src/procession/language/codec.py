@@ -89,7 +89,7 @@ class _Crossing:
 
     def _unwritable(self, value: Any, error: Exception) -> Exception:
         try:
-            fault = find_text_fault(self._serializer.to_python(self._validate(value), mode="json"))
+            fault = find_text_fault(self._serializer.to_python(self._validate(value), mode="json", warnings=False))
         except (ValueError, RecursionError):
             fault = None
         if fault:

@@ -172,13 +172,15 @@ _SHAPES = {
     "typed-dict": Shape.OBJECT,
     "tagged-union": Shape.OBJECT,
 }
-_TEXTS = ("str", "date", "datetime", "time", "timedelta", "uuid", "bytes", "url", "multi-host-url", "decimal")
+_TEXTS = ("str", "date", "datetime", "time", "timedelta", "uuid", "bytes", "url", "multi-host-url")
 
 
 def shapes_of(node: Node, schema: Schema) -> frozenset[Shape]:
     """The shapes that the values of a node have in JSON."""
     node = unwrapped(node, schema)
     kind = node["type"]
+    if kind == "decimal":
+        return frozenset({Shape.TEXT, Shape.NUMBER})  # written as text, read from either
     if kind in _TEXTS:
         return frozenset({Shape.TEXT})
     if kind in ("enum", "literal"):

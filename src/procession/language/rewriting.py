@@ -304,7 +304,7 @@ def _written_union(tagging: Tagging) -> Node:
         )
     )
     if tagging.plain:
-        chosen = {"type": "union", "choices": _labelled([*tagging.plain, chosen]), "mode": "left_to_right"}
+        chosen = {"type": "union", "choices": _labelled([*tagging.plain, chosen])}
     tagged = tagged_object(tagging)
     written: Node = {"type": "union", "choices": [*tagging.plain, tagged]} if tagging.plain else tagged
 
@@ -324,7 +324,7 @@ def _read_union(tagging: Tagging) -> Node:
     )
     if not tagging.plain:
         return dict(tagged)
-    return {"type": "union", "choices": _labelled([*tagging.plain, dict(tagged)]), "mode": "left_to_right"}
+    return {"type": "union", "choices": _labelled([*tagging.plain, dict(tagged)])}
 
 
 def _labelled(choices: list[Node]) -> list[tuple[Node, str]]:

@@ -104,14 +104,17 @@ def _needs_tag(member: Node, members: list[Node], crowd: Counter[Shape], schema:
         return True
     if kind == "str" and _is_only_text(member, members, schema):
         return False  # text beside literals of text: either way it comes back as the same text
-    if kind in ("int", "float") and _are_numbers(members, schema):
-        return False  # a whole number and a fraction are told apart by how they are written: 1 and 1.0
+    if kind in _NUMBERS and _are_numbers(members, schema):
+        shapes = shapes - {Shape.NUMBER}  # they are told apart by how they are written: 1, 1.0 and "1.0"
     return any(crowd[shape] > 1 for shape in shapes)
+
+
+_NUMBERS = ("int", "float", "decimal")
 
 
 def _are_numbers(members: list[Node], schema: Schema) -> bool:
     numbers = [m for m in members if Shape.NUMBER in shapes_of(m, schema)]
-    return all(unwrapped(m, schema)["type"] in ("int", "float") for m in numbers)
+    return all(unwrapped(m, schema)["type"] in _NUMBERS for m in numbers)
 
 
 def _is_only_text(member: Node, members: list[Node], schema: Schema) -> bool:
