@@ -84,11 +84,15 @@ def _completion(desk: Desk, order: Order, row: InstanceRow, call: int, value: st
         row.call: row.operation for row in waits.service_calls
     }
     requested = open_calls.get(call)
-    if requested is None:
-        raise _no_open_call(row, call, "call")
-    operation = desk.registry.find_operation(requested)
+    operation = desk.registry.find_operation(requested) if requested is not None else None
     if operation is None:
-        raise _no_open_call(row, call, "call of an operation that the application still has")
+        missing = "call" if requested is None else "call of an operation that the application still has"
+
+        def refuse(view: View) -> Decision:
+            # Not before the engine has looked whether this very order was carried out already and is only repeated.
+            raise _no_open_call(row, call, missing)
+
+        return refuse
     encoded = operation.result.encode(operation.result.parse(value.encode()))
 
     def decide(view: View) -> Decision:
