@@ -176,7 +176,10 @@ class Instances:
         """The row with these columns changed; sequence and head follow the events by themselves."""
         if "state" in changes:
             changes["state"] = str(changes["state"])
-        return self._with_tail(self._rows.change(instance, self._known(instance), changes))
+        tail = self._tails.get(instance)
+        if tail is None:
+            return self._rows.change(instance, self._known(instance), changes)
+        return self._rows.change(instance, self._known(instance), {**changes, "seq": tail[0], "head": tail[1]})
 
     def attributes(self, instance: int) -> dict[str, str]:
         """Attribute name to JSON text."""
@@ -201,7 +204,9 @@ class Instances:
 
     def write(self) -> int:
         for instance, (seq, head) in self._tails.items():
-            self._rows.change(instance, self._known(instance), {"seq": seq, "head": head})
+            row = self._known(instance)
+            if row.seq != seq:
+                self._rows.change(instance, row, {"seq": seq, "head": head})
         self._tails.clear()
         return self._rows.write()
 
@@ -221,7 +226,7 @@ class Instances:
 
     def _with_tail(self, row: InstanceRow) -> InstanceRow:
         tail = self._tails.get(row.id)
-        return row if tail is None else row._replace(seq=tail[0], head=tail[1])
+        return row if tail is None or row.seq == tail[0] else row._replace(seq=tail[0], head=tail[1])
 
     def _find_where(
         self, statement: Prepared, values: tuple[object, ...], wanted: Callable[[InstanceRow], bool]

@@ -212,7 +212,10 @@ class WorkItems:
         """The item with these columns changed; whether the version grows is the caller's to say."""
         if "state" in changes:
             changes["state"] = str(changes["state"])
-        return self._with_tail(self._rows.change(item, self._known(item), changes))
+        tail = self._tails.get(item)
+        if tail is None:
+            return self._rows.change(item, self._known(item), changes)
+        return self._rows.change(item, self._known(item), {**changes, "seq": tail[0], "head": tail[1]})
 
     def record(self, item: int, event: NewWorkItemEvent) -> int:
         """Adds to the item's own sequence; gives the position."""
@@ -253,7 +256,9 @@ class WorkItems:
 
     def write(self) -> int:
         for item, (seq, head) in self._tails.items():
-            self._rows.change(item, self._known(item), {"seq": seq, "head": head})
+            row = self._known(item)
+            if row.seq != seq:
+                self._rows.change(item, row, {"seq": seq, "head": head})
         self._tails.clear()
         return self._rows.write()
 
@@ -280,4 +285,4 @@ class WorkItems:
 
     def _with_tail(self, row: WorkItemRow) -> WorkItemRow:
         tail = self._tails.get(row.id)
-        return row if tail is None else row._replace(seq=tail[0], head=tail[1])
+        return row if tail is None or row.seq == tail[0] else row._replace(seq=tail[0], head=tail[1])
