@@ -24,9 +24,7 @@ def rebuild(failure: Failure) -> Exception:
 
 
 def ask(operation: str, value: object = None) -> kernel.Call[Any]:
-    return kernel.request(
-        CallKind.TASK, operation, json.dumps(value).encode(), decode=json.loads, rebuild=rebuild
-    )
+    return kernel.request(CallKind.TASK, operation, json.dumps(value).encode(), decode=json.loads, rebuild=rebuild)
 
 
 async def op(operation: str, value: object = None) -> Any:
@@ -63,7 +61,7 @@ def standing(instance: Instance) -> object:
         instance.now_us,
         instance.next_call,
         list(instance.open_calls.values()),
-        [(each.branch, each.waits_for, [str(at.frame) for at in each.frames]) for each in instance.branches()],
+        [(each.branch, each.waits_for, [at.frame for at in each.frames]) for each in instance.branches()],
     )
 
 

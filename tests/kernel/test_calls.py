@@ -18,7 +18,11 @@ def test_calls_are_numbered_in_the_order_of_the_source() -> None:
         return await asyncio.gather(op("a"), op("b"), op("c"))
 
     case = Driven(main)
-    assert [(each.number, each.operation) for each in case.instance.open_calls.values()] == [(1, "a"), (2, "b"), (3, "c")]
+    assert [(each.number, each.operation) for each in case.instance.open_calls.values()] == [
+        (1, "a"),
+        (2, "b"),
+        (3, "c"),
+    ]
     assert case.instance.next_call == 4
     for name in "cab":
         case.complete(name, name.upper())
@@ -249,7 +253,7 @@ def test_asyncio_takes_a_call_wherever_it_takes_an_awaitable(use: str) -> None:
             case "wait_for":
                 return await asyncio.wait_for(call, 10)
             case "as_completed":
-                return [await each for each in asyncio.as_completed([call])][0]
+                return await next(iter(asyncio.as_completed([call])))
             case _:
                 return await asyncio.create_task(op("c"))
 
@@ -308,7 +312,12 @@ def test_attributes_are_commands_and_their_place_is_compared() -> None:
 def test_a_timer_of_the_language_is_a_call_like_any_other() -> None:
     async def main() -> str:
         return await kernel.perform(
-            CallKind.TIMER, "until", b"{}", decode=lambda value: repr(value), rebuild=lambda failure: Declined(), due_us=9 * SECOND
+            CallKind.TIMER,
+            "until",
+            b"{}",
+            decode=lambda value: repr(value),
+            rebuild=lambda failure: Declined(),
+            due_us=9 * SECOND,
         )
 
     case = Driven(main)
@@ -319,7 +328,9 @@ def test_a_timer_of_the_language_is_a_call_like_any_other() -> None:
 
 def test_a_decoder_that_raises_halts_like_any_bug() -> None:
     async def main() -> Any:
-        return await kernel.perform(CallKind.TASK, "a", b"", decode=lambda value: 1 / 0, rebuild=lambda failure: Declined())
+        return await kernel.perform(
+            CallKind.TASK, "a", b"", decode=lambda value: 1 / 0, rebuild=lambda failure: Declined()
+        )
 
     case = Driven(main)
     case.complete("a")

@@ -141,7 +141,10 @@ def test_timeout_cancels_and_its_timer_is_withdrawn_when_it_was_not_needed() -> 
         return str(got)
 
     case = Driven(main)
-    assert [(each.operation, each.due_us) for each in case.instance.open_calls.values()] == [("timer", 11_000_000), ("a", None)]
+    assert [(each.operation, each.due_us) for each in case.instance.open_calls.values()] == [
+        ("timer", 11_000_000),
+        ("a", None),
+    ]
     case.complete("a", "in time")
     assert case.asked == ["-timer"]
     assert case.result == "in time"
@@ -603,9 +606,11 @@ def test_an_asynchronous_generator_works_and_an_abandoned_one_is_not_run() -> No
             cleaned.append("finally")
 
     async def main() -> list[Any]:
+        got = []
         async for first in steps():
+            got.append(first)
             break
-        return [first, [each async for each in steps()]]
+        return [*got, [each async for each in steps()]]
 
     case = Driven(main, replays=False)
     for n in (0, 0, 1, 2):

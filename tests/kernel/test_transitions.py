@@ -51,7 +51,9 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("table", "state", "event", "leads_to"), CELLS)
-def test_each_cell_leads_where_the_life_cycle_says_or_raises(table: Any, state: Any, event: type, leads_to: str | None) -> None:
+def test_each_cell_leads_where_the_life_cycle_says_or_raises(
+    table: Any, state: Any, event: type, leads_to: str | None
+) -> None:
     if leads_to is None:
         with pytest.raises(IllegalTransition, match=event.__name__):
             after(table, state, event, subject="it")
@@ -65,7 +67,7 @@ def test_a_table_cannot_be_changed() -> None:
 
 
 def test_an_event_is_incoming_or_the_record_of_a_command_and_only_a_withdrawal_can_be_either() -> None:
-    assert INCOMING & RECORDED == {kernel.CallWithdrawn}
+    assert {kernel.CallWithdrawn} == INCOMING & RECORDED
     assert not is_recorded(kernel.CallWithdrawn(1, 1, "", by_program=False))
     assert is_recorded(kernel.CallWithdrawn(1, 1, "", by_program=True))
 

@@ -14,13 +14,13 @@ from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from types import CoroutineType
+from types import AsyncGeneratorType, CoroutineType
 from typing import Any, Protocol
 
 from .commands import HaltingLoop, HaltInstance
 from .events import Failure
 from .history import History, Program
-from .site import Site, end_of_path, site_from
+from .site import Site, await_chain, end_of_path, site_from
 
 EAGER_DEPTH = 40
 """So many branches may start inside one another; deeper ones start in the next turn, lest the stack overflow."""
@@ -466,18 +466,24 @@ def _cancelled(message: object) -> asyncio.CancelledError:
 
 
 def _close(coro: Any) -> bool:
+    """Closes the innermost frame first, then what awaits it.
+
+    Closing the outermost first would drop an inner coroutine that awaits something in its clean-up: its code would then run when
+    its memory is freed.
+    """
     for _ in range(_CLOSE_ATTEMPTS):
-        try:
-            coro.close()
-        except BaseException:  # noqa: S110 - what the clean-up of a dead instance raises concerns nobody
-            pass
-        if _is_closed(coro):
+        for _frame, each in reversed(await_chain(coro)):
+            if isinstance(each, AsyncGeneratorType):
+                continue  # cannot be closed while something awaits it; it is dropped, and the hooks keep it from running
+            try:
+                each.close()
+            except BaseException:  # noqa: S110 - what the clean-up of a dead instance raises concerns nobody
+                pass
+            if getattr(each, "cr_frame", None) is not None or getattr(each, "gi_frame", None) is not None:
+                break  # its clean-up waits for something: close that first
+        else:
             return True
     return False
-
-
-def _is_closed(coro: Any) -> bool:
-    return getattr(coro, "cr_frame", None) is None and getattr(coro, "gi_frame", None) is None
 
 
 end_of_path(Branch.step.__code__)

@@ -227,7 +227,7 @@ class History:
         if (
             isinstance(recorded, CallRequested)
             and isinstance(made, RequestCall)
-            and recorded.operation == made.operation
+            and (recorded.kind, recorded.operation) == (made.kind, made.operation)
         ):
             message = f"Call {call}, {made.kind.value} {made.operation!r}, now has another input{_at(site)}."
         if self.divergence is None:

@@ -365,8 +365,13 @@ class Instance:
     def _diverged(self, fault: Fault) -> Divergence:
         self._is_spent = True
         record = self._loop.history
-        found = record.divergence or record.diverge(fault.message, call=self.next_call, recorded=None)
-        found.halt = replace(self._halt_of(fault), exception=fault.exception if record.divergence is None else found)
+        halt = self._halt_of(fault)
+        if record.divergence is not None:
+            record.divergence.halt = replace(halt, exception=record.divergence)
+            return record.divergence
+        # A bug that the history does not have: it is what the host records, and no lesser difference for that.
+        found = record.diverge(fault.message, call=self.next_call, recorded=None)
+        found.halt = halt
         return found
 
 

@@ -262,7 +262,11 @@ class Loop(BranchLoop):
         if self.dead:
             coro.close()  # never started: closing it runs none of its code
             return Numbered(self)
-        _refuse_originals(sys._getframe(1))
+        try:
+            _refuse_originals(sys._getframe(1))
+        except RefusedInProcess:
+            coro.close()
+            raise
         branch = Branch(self, coro, self.current or self.root, context=context, name=name)
         if self.depth >= EAGER_DEPTH or (context is not None and _is_entered(context)):
             self.ready.append(branch)

@@ -141,6 +141,18 @@ def _awaited(waiting: object) -> tuple[FrameType | None, object]:
     return None, None
 
 
+def await_chain(coroutine: object) -> list[tuple[FrameType, Any]]:
+    """The suspended frames of a branch, outermost first, each with the coroutine or generator it belongs to."""
+    chain = []
+    waiting = coroutine
+    while waiting is not None:
+        frame, then = _awaited(waiting)
+        if frame is not None:
+            chain.append((frame, waiting))
+        waiting = then
+    return chain
+
+
 def _created_at(site: Site) -> list[StackFrame]:
     return [StackFrame(frame, _FILES.get(frame, ""), {}) for frame in site]
 
@@ -148,10 +160,8 @@ def _created_at(site: Site) -> list[StackFrame]:
 def stack_of(coroutine: object, site: Site) -> tuple[StackFrame, ...]:
     """The frames of a suspended branch that was created at `site`, outermost first."""
     frames = _created_at(site)
-    waiting = coroutine
-    while waiting is not None:
-        frame, waiting = _awaited(waiting)
-        found = None if frame is None else _stack_frame(frame, frame.f_lasti)
+    for frame, _ in await_chain(coroutine):
+        found = _stack_frame(frame, frame.f_lasti)
         if found is not None:
             frames.append(found)
     return tuple(frames)
