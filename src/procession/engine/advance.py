@@ -4,6 +4,7 @@ Everything of a step is in one transaction, so there is no moment at which a han
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,6 +44,9 @@ from procession.store.event_rows import encode_event
 from procession.store.instances import InstanceRow
 
 EVENTS_LIMIT = 100_000
+EVENTS_WARNING = 20_000
+
+log = logging.getLogger("procession.engine")
 
 ENDED_STATES = frozenset({InstanceState.COMPLETED, InstanceState.FAILED, InstanceState.CANCELLED})
 
@@ -139,6 +143,13 @@ class Advance:
             else:
                 made.append(event_of(command, now_us))
         positions = batch.events.append(row.id, [encode_event(each, request=request) for each in made])
+        if row.seq < EVENTS_WARNING <= row.seq + len(made):
+            log.warning(
+                "%s has %d events; at %d it halts. Let it end, and start another.",
+                row.name,
+                EVENTS_WARNING,
+                self.events_limit,
+            )
         batch.instances.change(row.id, now_us=now_us)
         for position, command, recorded in zip(positions[1:], commands, made[1:], strict=True):
             self._carry_out(turn, row, command, recorded, position)

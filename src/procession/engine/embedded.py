@@ -19,6 +19,7 @@ from procession.engine.live import MOST_LIVE, LiveInstances
 from procession.engine.recovery import recover
 from procession.engine.releases import Release
 from procession.engine.turn import Effects, Notice
+from procession.engine.wait_patrol import WaitPatrol
 from procession.engine.wake_records import WakeRecords
 from procession.engine.wake_ups import WakeUps
 from procession.engine.watchdog import Watchdog, read_marker
@@ -76,6 +77,7 @@ class EmbeddedEngine:
             store, Decider(advance), self._intake, room=self._room, carry_out=self._carry_out, reached=options.reached
         )
         self._wake_ups = WakeUps(options.clock.wall_us, self.apply_due)
+        self._wait_patrol = WaitPatrol(store.readers, self._tell_of_problem)
         self._running: list[asyncio.Task[None]] = []
 
     async def submit(self, request: Request) -> Accepted:
@@ -122,6 +124,7 @@ class EmbeddedEngine:
         self._running.append(loop.create_task(self._writer.run(), name="writer"))
         if self._options.runs_timers or self._options.runs_services:
             self._running.append(loop.create_task(self._wake_ups.run(), name="wake-ups"))
+            self._running.append(loop.create_task(self._wait_patrol.run(), name="wait patrol"))
         for task in self._running:
             task.add_done_callback(self._report)
 
@@ -129,6 +132,10 @@ class EmbeddedEngine:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("The engine's %s ended: %s", task.get_name(), error, exc_info=error)
             self._writer.stop(f"The engine's {task.get_name()} ended with an error: {error}.")
+
+    def _tell_of_problem(self, problem: str) -> None:
+        if self._options.watch is not None:
+            self._options.watch(Notice(self._options.clock.wall_us(), "", f"nothing will wake it: {problem}"))
 
     def _room(self) -> int:
         return self._dispatcher.room if self._options.runs_services else 0
