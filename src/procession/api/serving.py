@@ -8,7 +8,7 @@ from pathlib import Path
 
 from procession.api.local import LocalSocket
 from procession.api.protocol import socket_path_for
-from procession.engine.effects import Notice
+from procession.engine.turn import Notice
 from procession.services.application import Application
 from procession.services.hosting import Hosting, open_host
 

@@ -14,7 +14,7 @@ from procession.cli.command import LOOKING, RUNNING, Invocation, command
 from procession.cli.output import age, heading, local, plural, say, table, to_json
 
 if TYPE_CHECKING:
-    from procession.engine.effects import Notice
+    from procession.engine.turn import Notice
     from procession.services.application import Application
     from procession.services.health import HealthReport
 

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from procession.engine.clock import Clock, SystemClock
-from procession.engine.effects import Notice
 from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engine
 from procession.engine.releases import release_of
+from procession.engine.turn import Notice
 from procession.services.application import Application
 from procession.services.office import Office
 from procession.store import OpenOptions

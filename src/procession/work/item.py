@@ -86,8 +86,12 @@ def next_state(state: ItemState, event: ItemEvent) -> ItemState:
     if event in following:
         return following[event]
     if not following:
-        raise ItemEnded(f"The work item is already {state}.", remedy="Nothing was changed. See `procession work list` for what is open.")
+        raise ItemEnded(
+            f"The work item is already {state}.",
+            remedy="Nothing was changed. See `procession work list` for what is open.",
+        )
     possible = ", ".join(sorted(following))
     raise NotPossibleNow(
-        f"A work item that is {state} cannot be {event}.", remedy=f"From here it can be: {possible}. Nothing was changed."
+        f"A work item that is {state} cannot be {event}.",
+        remedy=f"From here it can be: {possible}. Nothing was changed.",
     )

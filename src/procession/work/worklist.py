@@ -125,7 +125,12 @@ def settle(item: ItemView) -> ItemChange:
 
 
 def _change(
-    item: ItemView, events: tuple[ItemEvent, ...], holder: str | None, *, draft: bytes | None = None, drops_draft: bool = False
+    item: ItemView,
+    events: tuple[ItemEvent, ...],
+    holder: str | None,
+    *,
+    draft: bytes | None = None,
+    drops_draft: bool = False,
 ) -> ItemChange:
     state = ItemState(item.state)
     for event in events:
