@@ -140,43 +140,21 @@ class BranchLoop(HaltingLoop):
 class Waitable:
     """Something that branches wait for directly, with no future between; more than one may."""
 
-    __slots__ = ("_more", "_waiter", "home", "is_owned", "number")
+    __slots__ = ("home", "is_owned", "number", "waiters")
     # Set by who is waited for, in one place: a call is made too often for a chain of constructors.
     home: BranchLoop
     number: int
     is_owned: bool
-    _waiter: Branch | None
-    _more: list[Branch] | None
+    waiters: list[Branch]
 
     def __hash__(self) -> int:
         return self.number
 
-    def add_waiter(self, branch: Branch) -> None:
-        if self._waiter is None:
-            self._waiter = branch
-        elif self._more is None:
-            self._more = [branch]
-        else:
-            self._more.append(branch)
-
-    def wake(self) -> None:
-        """Lets all who wait go on in the next turn, in the order in which they came."""
-        ready = self.home.ready
-        if self._waiter is not None:
-            ready.append(self._waiter)
-            self._waiter = None
-        if self._more is not None:
-            ready.extend(self._more)
-            self._more = None
-
     def drop_waiter(self, branch: Branch, message: object) -> bool:
         """The wait of this branch is cancelled; `False` if it is over already. What that wait made ends with it, at once."""
-        if self._waiter is branch:
-            self._waiter = self._more.pop(0) if self._more else None
-        elif self._more is not None and branch in self._more:
-            self._more.remove(branch)
-        else:
+        if branch not in self.waiters:
             return False
+        self.waiters.remove(branch)
         if self.is_owned:
             self.end_by_program("" if message is None else str(message))
         return True
@@ -243,7 +221,7 @@ class Branch(asyncio.Future[Any]):
         self._is_starting = True
         home.depth += 1
         try:
-            self.step(None)
+            self.turn()
         finally:
             home.depth -= 1
             self._is_starting = False
@@ -253,17 +231,12 @@ class Branch(asyncio.Future[Any]):
         error = self._throw
         if error is not None:
             self._throw = None
-        else:
-            woken_by = self._woken_by
-            if woken_by is not None:
-                self._woken_by = None
-                error = _error_of(woken_by)
+        elif self._woken_by is not None:
+            error = _error_of(self._woken_by)
+            self._woken_by = None
         if self._has_ended:
             self._settle()
-        else:
-            self.step(error)
-
-    def step(self, error: BaseException | None) -> None:
+            return
         home = self.home
         if self._must_cancel:
             self._must_cancel = False
@@ -287,7 +260,7 @@ class Branch(asyncio.Future[Any]):
         else:
             if isinstance(yielded, Waitable) and yielded.home is home:
                 self.waits_for = yielded
-                yielded.add_waiter(self)
+                yielded.waiters.append(self)
                 if self._must_cancel:
                     self._cancel_wait()
             else:
@@ -380,10 +353,6 @@ class Branch(asyncio.Future[Any]):
             _complete_with_error(self, error)
             if self.number != 0:
                 home.failed.append(self)
-
-    def was_never_asked(self) -> bool:
-        """Whether it ended with an error that nobody has looked at."""
-        return self._log_traceback
 
     def discard(self) -> bool:
         """Closes the coroutine for good, on a dead loop. `False`: it swallows everything and was set aside."""
@@ -486,4 +455,4 @@ def _close(coro: Any) -> bool:
     return False
 
 
-end_of_path(Branch.step.__code__)
+end_of_path(Branch.turn.__code__)

@@ -86,7 +86,8 @@ class Call(Entry, Awaitable[R_co], Generic[R_co]):
         self._ending = ending
         if performer is not None or self._starting is not None:
             self.has_started(performer or self.performer)
-        self.wake()
+        self.home.ready += self.waiters
+        self.waiters.clear()
 
 
 def current() -> Instance | None:

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from . import events
 from .branch import Branch, Fault
 from .commands import NOTHING_TO_DO, CompleteInstance, FailInstance, Halt, HaltInstance, Outcome, RecordResult
-from .events import CallEvent, CallKind, Event, is_recorded
+from .events import CallEvent, CallKind, Event
 from .history import Divergence, Program, kept_facts
 from .loop import ASKED_MEANWHILE, Ending, Entry, Loop, Timer, Turn
 from .ordered import Chance
@@ -86,7 +86,7 @@ class Instance:
 
     @property
     def replaying(self) -> bool:
-        return self._loop.history.replaying
+        return self._loop.history.recorded is not None
 
     @property
     def next_call(self) -> int:
@@ -111,11 +111,12 @@ class Instance:
         Raises `IllegalTransition`, and changes nothing, if the event cannot happen now; `KeyboardInterrupt` and `SystemExit` of the
         process go through. Anything else is a bug of ours.
         """
-        if self._is_spent or is_recorded(event):
+        apply = _APPLY.get(type(event))
+        if self._is_spent or apply is None or (type(event) is events.CallWithdrawn and event.by_program):
             raise _not_now(event, self._is_spent)
         loop = self._loop
         try:
-            _APPLY[type(event)](self, event)
+            apply(self, event)
             self._go_on(event.at_us)
         except IllegalTransition:
             raise
@@ -124,9 +125,11 @@ class Instance:
             raise
         if loop.fault is not None:
             return self._halted(loop.fault)
-        if not loop.history.commands:
+        made = loop.history.commands
+        if not made:
             return NOTHING_TO_DO
-        return Outcome(loop.history.take_commands())
+        loop.history.commands = []
+        return Outcome(tuple(made))
 
     def replay(self, history: Sequence[Event], *, before_event: Callable[[int], None] | None = None) -> None:
         """Brings a fresh instance to where the history ends. Raises `Divergence` at the first difference.
@@ -137,7 +140,7 @@ class Instance:
             raise IllegalTransition("Only a fresh instance can be replayed.")
         kept = kept_facts(history)
         record = self._loop.history
-        record.begin_replay(history)
+        record.recorded = history
         try:
             while (event := record.next_incoming()) is not None:
                 if record.place - 1 in kept:
@@ -162,7 +165,7 @@ class Instance:
             self._is_spent = True
             raise
         finally:
-            record.end_replay()
+            record.recorded = None
 
     def close(self) -> Teardown:
         """Takes the instance out of memory: closes the coroutines, newest branch first, on a loop that is dead.
@@ -255,13 +258,11 @@ class Instance:
 
     def _entry(self, event: CallEvent) -> Entry:
         entry = self._loop.open.get(event.call)
-        if entry is None or self.state is not InstanceState.RUNNING:
-            raise IllegalTransition(
-                f"{type(event).__name__} cannot happen to call {event.call}: "
-                + ("it is not open." if entry is None else f"the instance is {self.state.value}."),
-                subject=f"call {event.call}",
-            )
-        return entry
+        if entry is not None and self.state is InstanceState.RUNNING:
+            return entry
+        why = "it is not open" if entry is None else f"the instance is {self.state.value}"
+        call = f"call {event.call}"
+        raise IllegalTransition(f"{type(event).__name__} cannot happen to {call}: {why}.", subject=call)
 
     def _start_call(self, event: events.CallStarted) -> None:
         entry = self._entry(event)
@@ -270,7 +271,7 @@ class Instance:
 
     def _end_call(self, event: CallEvent, ending: Ending, performer: str | None = None) -> None:
         entry = self._entry(event)
-        if isinstance(event, events.CallWithdrawn) and isinstance(entry, Timer):
+        if type(entry) is Timer and type(event) is events.CallWithdrawn:
             raise IllegalTransition("Only the program withdraws a timer of asyncio's.", subject=f"call {event.call}")
         entry.end(entry.next_state(type(event)), ending, performer)
 
@@ -320,7 +321,7 @@ class Instance:
         loop = self._loop
         failure = loop.failure
         if failure is None:
-            unseen = next((each for each in sorted(loop.failed, key=_number) if each.was_never_asked()), None)
+            unseen = next((each for each in sorted(loop.failed, key=_number) if each._log_traceback), None)
             error = None if unseen is None else unseen.exception()
             if error is not None:
                 failure = loop.failure_of(error)
@@ -359,7 +360,7 @@ class Instance:
         self._is_spent = True
         halt = self._halt_of(fault)
         self.state = after(INSTANCE, self.state, events.InstanceHalted, subject="the instance")
-        self._loop.history.take_commands()
+        self._loop.history.commands.clear()
         return Outcome((), halt)
 
     def _diverged(self, fault: Fault) -> Divergence:

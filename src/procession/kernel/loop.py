@@ -93,8 +93,7 @@ class Entry(Waitable):
         self.home = home
         self.number = 0
         self.is_owned = is_owned
-        self._waiter = None
-        self._more = None
+        self.waiters = []
         self.kind = kind
         self.operation = operation
         self.state = CallState.REQUESTED
@@ -236,16 +235,12 @@ class Loop(BranchLoop):
             self.ready.append(turn)
         return turn
 
-    def call_later(  # type: ignore[override]
-        self, delay: float, callback: Any, *args: Any, context: Context | None = None
-    ) -> Any:
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         if delay <= 0:
             return self.call_soon(callback, *args, context=context)
         return self._call_at_us(self.now_us + round(delay * 1_000_000), Turn(self, callback, args, context))
 
-    def call_at(  # type: ignore[override]
-        self, when: float, callback: Any, *args: Any, context: Context | None = None
-    ) -> Any:
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         due_us = round(when * 1_000_000)
         if due_us <= self.now_us:
             return self.call_soon(callback, *args, context=context)

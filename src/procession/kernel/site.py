@@ -104,7 +104,8 @@ def site_from(frame: FrameType | None, before: Site) -> Site:
         if known is None:
             known = _known(code)
         if known is _BOUNDARY_CODE:
-            break
+            path.reverse()
+            return before + tuple(path)
         if known is not _MACHINERY_CODE:
             lasti = frame.f_lasti
             found = known.get(lasti)
@@ -112,8 +113,7 @@ def site_from(frame: FrameType | None, before: Site) -> Site:
                 found = known[lasti] = _position(code, lasti, frame.f_globals.get("__name__", "?"))
             path.append(found)
         frame = frame.f_back
-    path.reverse()
-    return before + tuple(path)
+    return before  # no branch is running: the kernel itself asks
 
 
 def _stack_frame(frame: FrameType, lasti: int) -> StackFrame | None:
