@@ -14,6 +14,7 @@ from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass
+from itertools import count
 from types import AsyncGeneratorType, CoroutineType
 from typing import Any, Protocol
 
@@ -62,16 +63,15 @@ class BranchLoop(HaltingLoop):
     """What the branches of one instance share: queue, numbers, history, and the fault that stops them all."""
 
     __slots__ = (
-        "_branch_count", "_serial", "branches", "current", "dead", "depth", "failed", "failure", "fault", "history",
+        "branch_numbers", "branches", "current", "dead", "depth", "failed", "failure", "fault", "future_numbers", "history",
         "interrupt", "program", "ready", "result", "root",
     )  # fmt: skip
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.history = History(program.same_input)
-        self.ready: list[
-            Ready
-        ] = []  # a list: it is run to its end and cleared, and costs nothing while the instance waits
+        # A list, not a deque: it is run to its end and cleared, and costs nothing while the instance waits.
+        self.ready: list[Ready] = []
         self.branches: dict[int, Branch] = {}
         self.failed: list[Branch] = []
         self.root: Branch | None = None
@@ -82,18 +82,9 @@ class BranchLoop(HaltingLoop):
         self.interrupt: BaseException | None = None
         self.result: bytes | None = None
         self.failure: Failure | None = None
-        self._serial = 0
-        self._branch_count = 0
-
-    def next_serial(self) -> int:
-        """The number that the next future, branch or handle hashes by."""
-        self._serial += 1
-        return self._serial
-
-    def next_branch(self) -> int:
-        number = self._branch_count
-        self._branch_count = number + 1
-        return number
+        # The numbers that branches and futures hash by.
+        self.branch_numbers = count()
+        self.future_numbers = count()
 
     def halt(self, reason: HaltInstance) -> None:
         if self.fault is None:
@@ -180,7 +171,7 @@ class Branch(asyncio.Future[Any]):
         if type(coro) is not CoroutineType and not iscoroutine(coro):
             raise TypeError(f"a coroutine was expected, got {coro!r}")
         self.home = home
-        self.number = home.next_branch()
+        self.number = next(home.branch_numbers)
         self._children = 0
         self.parent = 0 if parent is None else parent.number
         if parent is None:
@@ -352,7 +343,8 @@ class Branch(asyncio.Future[Any]):
         else:
             _complete_with_error(self, error)
             if self.number != 0:
-                home.failed.append(self)
+                # Those that somebody has looked at by now need not be held.
+                home.failed = [*(each for each in home.failed if each._log_traceback), self]
 
     def discard(self) -> bool:
         """Closes the coroutine for good, on a dead loop. `False`: it swallows everything and was set aside."""
@@ -425,9 +417,8 @@ class Branch(asyncio.Future[Any]):
         raise RuntimeError("A branch does not support set_exception")
 
 
-def _error_of(future: Any) -> BaseException | None:
-    error: BaseException | None = future._make_cancelled_error() if future.cancelled() else future.exception()
-    return error
+def _error_of(future: Any) -> Any:
+    return future._make_cancelled_error() if future.cancelled() else future.exception()
 
 
 def _cancelled(message: object) -> asyncio.CancelledError:

@@ -144,7 +144,8 @@ class Instance:
         try:
             while (event := record.next_incoming()) is not None:
                 if record.place - 1 in kept:
-                    self._keep(event)
+                    if type(event) is not events.Retried:  # a retry that halted again keeps what it would have applied
+                        self._kept.append(event)
                     continue
                 if before_event is not None:
                     before_event(record.place)
@@ -238,11 +239,6 @@ class Instance:
         else:
             self._settle()
 
-    def _keep(self, event: Event) -> None:
-        # A retry that halted again keeps what it would have applied.
-        if type(event) is not events.Retried:
-            self._kept.append(event)
-
     def _start(self, event: events.InstanceStarted) -> None:
         self.state = after(INSTANCE, self.state, events.InstanceStarted, subject="the instance")
         self._begin(event)
@@ -321,7 +317,9 @@ class Instance:
         loop = self._loop
         failure = loop.failure
         if failure is None:
-            unseen = next((each for each in sorted(loop.failed, key=_number) if each._log_traceback), None)
+            unseen = next(
+                (each for each in sorted(loop.failed, key=lambda branch: branch.number) if each._log_traceback), None
+            )
             error = None if unseen is None else unseen.exception()
             if error is not None:
                 failure = loop.failure_of(error)
@@ -340,12 +338,8 @@ class Instance:
         waits_for = branch.waits_for
         if isinstance(waits_for, Entry):
             return waits_for.number
-        if waits_for is None:
-            return None
-        return next(
-            (each.number for each in self._loop.open.values() if isinstance(each, Timer) and each.wakes(waits_for)),
-            None,
-        )
+        timers = (each for each in self._loop.open.values() if isinstance(each, Timer))
+        return next((each.number for each in timers if waits_for is not None and each.wakes(waits_for)), None)
 
     def _halt_of(self, fault: Fault) -> Halt:
         stack = self.branches()
@@ -374,10 +368,6 @@ class Instance:
         found = record.diverge(fault.message, call=self.next_call, recorded=None)
         found.halt = halt
         return found
-
-
-def _number(branch: Branch) -> int:
-    return branch.number
 
 
 def _not_now(event: Event, is_spent: bool) -> IllegalTransition:

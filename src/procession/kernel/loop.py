@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio import tasks
+from asyncio import futures, tasks
 from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
@@ -19,10 +19,11 @@ from .branch import EAGER_DEPTH, WAKING, Branch, BranchLoop, Waitable, enter_tas
 from .commands import HaltInstance, RefusedInProcess, WithdrawCall
 from .events import CallKind, CallWithdrawn, Failure
 from .history import Program
-from .site import end_of_path, is_sleep
+from .site import end_of_path
 from .transitions import CALL, TIMER, CallState, after
 
 TIMER_OPERATION = "timer"
+_WAKES_SLEEPER: object = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
 
 
 class Numbered(asyncio.Future[Any]):
@@ -32,7 +33,7 @@ class Numbered(asyncio.Future[Any]):
 
     def __init__(self, loop: Loop) -> None:
         super().__init__(loop=loop)
-        self._number = loop.next_serial()
+        self._number = next(loop.future_numbers)
 
     def __hash__(self) -> int:
         return self._number
@@ -76,7 +77,7 @@ class Turn:
 
     def sets(self, future: object) -> bool:
         """Whether this is the callback by which `asyncio.sleep` wakes whoever waits for `future`."""
-        return is_sleep(self._callback) and self._args[0] is future
+        return self._callback is _WAKES_SLEEPER and self._args[0] is future
 
 
 Ending = bytes | Failure | str
@@ -356,11 +357,7 @@ def _refusal(name: str) -> Callable[..., Never]:
     return refuse
 
 
-def _refuse_the_rest() -> None:
-    for name in dir(asyncio.AbstractEventLoop):
-        if not name.startswith("_") and getattr(Loop, name) is getattr(asyncio.AbstractEventLoop, name):
-            setattr(Loop, name, _refusal(name))
-
-
-_refuse_the_rest()
+for _name, _inherited in vars(asyncio.AbstractEventLoop).items():
+    if not _name.startswith("_") and getattr(Loop, _name) is _inherited:
+        setattr(Loop, _name, _refusal(_name))
 end_of_path(Turn.turn.__code__)

@@ -133,7 +133,7 @@ def numbered_hash(future: asyncio.Future[Any]) -> int:
     try:
         number: int = future._procession_number  # type: ignore[attr-defined]
     except AttributeError:  # it shows no `__dict__`, and yet takes an attribute
-        number = loop.next_serial()
+        number = next(loop.future_numbers)
         future._procession_number = number  # type: ignore[attr-defined]
     return number
 

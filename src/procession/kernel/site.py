@@ -176,8 +176,3 @@ def stack_of_error(traceback: TracebackType | None, site: Site) -> tuple[StackFr
             frames.append(found)
         traceback = traceback.tb_next
     return tuple(frames)
-
-
-def is_sleep(callback: Any) -> bool:
-    """Whether a timer's callback is the one that `asyncio.sleep` sets, so that the sleeper can be told what it waits for."""
-    return getattr(callback, "__name__", "") == "_set_result_unless_cancelled"
