@@ -335,3 +335,31 @@ def test_a_decoder_that_raises_halts_like_any_bug() -> None:
     case = Driven(main)
     case.complete("a")
     assert case.halt is not None and case.halt.code == "bug" and isinstance(case.halt.exception, ZeroDivisionError)
+
+
+def test_the_open_calls_are_a_view_by_number_in_the_order_of_asking() -> None:
+    async def main() -> None:
+        await asyncio.gather(op("a"), asyncio.sleep(9), op("b"))
+
+    case = Driven(main)
+    calls = case.instance.open_calls
+    assert [(n, each.operation, each.kind, each.due_us, each.started) for n, each in calls.items()] == [
+        (1, "a", CallKind.TASK, None, False),
+        (2, "timer", CallKind.TIMER, 10 * SECOND, False),
+        (3, "b", CallKind.TASK, None, False),
+    ]
+    case.start("b")
+    case.complete("a")
+    assert list(calls) == [2, 3] and calls[3].started and 1 not in calls and len(calls) == 2
+
+
+def test_errors_that_somebody_has_seen_are_not_held() -> None:
+    async def main() -> None:
+        for _ in range(50):
+            await asyncio.gather(op("a"), return_exceptions=True)
+
+    case = Driven(main, replays=False)
+    for _ in range(50):
+        case.fail("a")
+        assert len(case.instance._loop.failed) <= 1
+    assert case.instance.state is InstanceState.COMPLETED

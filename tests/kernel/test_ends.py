@@ -434,3 +434,23 @@ def test_the_last_call_that_nobody_awaits_can_leave_an_instance_stuck() -> None:
     case = Driven(main)
     case.complete("a")
     assert case.halt is not None and case.halt.code == "stuck"
+
+
+def test_a_halt_can_be_raised_as_a_bare_class_from_outside() -> None:
+    """As a watchdog does, through the interpreter, in the middle of any line."""
+    import ctypes
+    import threading
+
+    async def main() -> int:
+        await op("a")
+        raised = ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(threading.get_ident()), ctypes.py_object(Fence)
+        )
+        for _ in range(1_000):
+            raised += 0
+        return int(raised)
+
+    case = Driven(main)
+    case.complete("a")
+    assert case.halt is not None
+    assert (case.halt.code, case.halt.message) == ("fence", "no files here")

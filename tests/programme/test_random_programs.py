@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.kernel.drive import asyncio_replaced
-from tests.programme.programs import BUGS, INNER, LEAVES, Node, draw, explore
+from tests.programme.planted import BUGS
+from tests.programme.programs import INNER, LEAVES, Node, draw, explore
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = int(os.environ.get("PROCESSION_PROGRAMS", "1000"))
@@ -52,7 +53,7 @@ def test_many_more_random_programs_replay_to_the_same_commands(chunk: int) -> No
 def in_a_fresh_interpreter(
     first: int, count: int, *, hash_seed: int, threshold: int = 0, bug: str = ""
 ) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.programme.programs", str(first), str(count), str(threshold)]
+    command = [sys.executable, "-m", "tests.programme.planted", str(first), str(count), str(threshold)]
     environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(["src", *sys.path])}
     done = subprocess.run(
         command + [bug] * bool(bug), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=True
@@ -68,6 +69,14 @@ def test_histories_are_the_same_under_every_hash_seed_and_with_the_collector_run
     runs.append(in_a_fresh_interpreter(0, count, hash_seed=7, threshold=1))
     assert [each["differing"] for each in runs] == [[], [], [], []]
     assert len({each["digest"] for each in runs}) == 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("hash_seed", "threshold"), [(0, 0), (1, 0), (2, 1), (3, 700), (4242, 1)])
+def test_a_thousand_programs_agree_under_each_hash_seed_and_collector(hash_seed: int, threshold: int) -> None:
+    here = in_a_fresh_interpreter(0, 1_000, hash_seed=hash_seed, threshold=threshold)
+    assert here["differing"] == []
+    assert here["digest"] == in_a_fresh_interpreter(0, 1_000, hash_seed=99)["digest"]
 
 
 @pytest.mark.slow
