@@ -1,5 +1,6 @@
 """One command to a running engine over its local socket, from a program that waits for the answer."""
 
+import io
 import os
 import socket
 import stat
@@ -43,9 +44,7 @@ def send(path: Path, order: Order) -> dict[str, Any]:
                 raise NobodyListens(str(path))
             connection.connect(str(path))
             with connection.makefile("rwb") as lines:
-                lines.write(encode_line({"protocol": PROTOCOL}))
-                lines.flush()
-                _read(lines.readline(LINE_LIMIT_BYTES + 1))
+                _greet(lines)
                 connection.settimeout(ANSWER_TIMEOUT_SECONDS)
                 try:
                     lines.write(sent)
@@ -61,6 +60,20 @@ def send(path: Path, order: Order) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise InternalError("The engine's answer is not one.", remedy="Please report it.")
     return answer
+
+
+def _greet(lines: "io.BufferedRWPair[Any, Any]") -> None:
+    """Say which protocol is spoken. An engine that refuses whoever comes says so and closes before it has read that."""
+    try:
+        lines.write(encode_line({"protocol": PROTOCOL}))
+        lines.flush()
+    except BrokenPipeError as gone:
+        line = lines.readline(LINE_LIMIT_BYTES + 1)
+        if not line:
+            raise NobodyListens(str(gone)) from gone
+    else:
+        line = lines.readline(LINE_LIMIT_BYTES + 1)
+    _read(line)
 
 
 def _read(line: bytes) -> dict[str, Any]:
