@@ -87,6 +87,7 @@ class Advance:
         """End an instance by force: no author's code runs, all that it asked for is withdrawn."""
         row = turn.batch.instances.get(instance)
         turn.batch.events.append(instance, [encode_event(event, request=turn.cause.request)])
+        self.live.drop([instance])
         self.wake_records.remove_all(turn, instance, event.at_us)
         self._end(turn, row, InstanceState.CANCELLED, event.at_us)
 

@@ -45,7 +45,8 @@ class EngineOptions:
     """How an engine runs. The defaults are those of an engine in service.
 
     `runs_services` and `runs_timers` are off where a command opens the store for a moment. `most_live` bounds the live
-    instances in memory, `grace_seconds` how long a shutdown waits for attempts under way.
+    instances in memory, `grace_seconds` how long a shutdown waits for attempts under way. `watchdog` and `patrols` watch
+    over process code that does not come back and over waits that nothing will end.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -58,6 +59,7 @@ class EngineOptions:
     reached: Reached = nothing_happens
     watch: Callable[[Notice], None] | None = None
     watchdog: bool = True
+    patrols: bool = True
 
 
 class EmbeddedEngine:
@@ -124,6 +126,7 @@ class EmbeddedEngine:
         self._running.append(loop.create_task(self._writer.run(), name="writer"))
         if self._options.runs_timers or self._options.runs_services:
             self._running.append(loop.create_task(self._wake_ups.run(), name="wake-ups"))
+        if self._options.runs_timers and self._options.patrols:
             self._running.append(loop.create_task(self._wait_patrol.run(), name="wait patrol"))
         for task in self._running:
             task.add_done_callback(self._report)

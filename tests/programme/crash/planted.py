@@ -1,0 +1,254 @@
+"""Bugs planted in the engine, each in a child only, to see that the crash tests find them.
+
+A bug has the scenario that shows it and the kind of point that a kill needs to show it, or none where a run without a
+crash does. What breaks what is in the function's docstring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from procession.engine import attempts, deciding, dispatcher, embedded, wake_records
+from procession.engine.advance import Advance
+from procession.engine.contract import Accepted, Decision, Request
+from procession.engine.crash_points import CrashPoint
+from procession.engine.deciding import Decider
+from procession.engine.turn import Effects, Turn
+from procession.engine.wake_records import WakeRecords
+from procession.engine.writer import Writer
+from procession.errors import PerformerError
+from procession.kernel import CallCompleted, CallStarted
+from procession.language.attempt import Attempt
+from procession.store.requests import Requests
+from procession.store.timers import Timers
+from procession.store.waiting import WaitingEvents
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """A way to break the engine: the scenario that shows it, and at which points it has to be killed for that."""
+
+    name: str
+    plant: Callable[[], None]
+    scenario: str
+    points: str | None
+
+
+BUGS: dict[str, Bug] = {}
+
+
+def plant(name: str | None) -> None:
+    """Break the engine in this process."""
+    if name is not None:
+        BUGS[name].plant()
+
+
+def bug(scenario: str, points: str | None = None) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Registers a bug under the name of its function."""
+
+    def register(breaks: Callable[[], None]) -> Callable[[], None]:
+        name = breaks.__name__.replace("_", " ")
+        BUGS[name] = Bug(name, breaks, scenario, points)
+        return breaks
+
+    return register
+
+
+@bug("approval", "before COMMIT")
+def acknowledges_before_the_commit() -> None:
+    """The client has its answer and the store may never have the request."""
+    given: list[tuple[Any, Any]] = []
+    answers: dict[int, Any] = {}
+    submit, decide, commit = Writer.submit, Writer._decide, Writer._commit
+
+    def submitting(self: Writer, request: Request) -> Any:
+        answer = answers[id(request)] = submit(self, request)
+        return answer
+
+    def deciding(self: Writer, batch: Any, effects: Effects, request: Request) -> Any:
+        outcome = decide(self, batch, effects, request)
+        given.append((answers[id(request)], outcome))
+        return outcome
+
+    async def committing(self: Writer, batch: Any) -> None:
+        for answer, outcome in given:
+            if isinstance(outcome, Accepted):
+                answer.set_result(outcome)
+        given.clear()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await commit(self, batch)
+
+    Writer.submit, Writer._decide, Writer._commit = submitting, deciding, committing  # type: ignore[method-assign]
+
+
+@bug("approval", "before COMMIT")
+def attempts_a_service_before_the_commit() -> None:
+    """The outside world has seen an attempt at something that nobody asked for."""
+    begun: list[Effects] = []
+    decide, commit = Writer._decide, Writer._commit
+
+    def deciding(self: Writer, batch: Any, effects: Effects, request: Request) -> Any:
+        begun.append(effects)
+        return decide(self, batch, effects, request)
+
+    async def committing(self: Writer, batch: Any) -> None:
+        for effects in begun:
+            self._carry_out(Effects(attempts=list(effects.attempts)))
+            effects.attempts.clear()
+        begun.clear()
+        await asyncio.sleep(0)
+        await commit(self, batch)
+
+    Writer._decide, Writer._commit = deciding, committing  # type: ignore[method-assign]
+
+
+@bug("approval")
+def leaves_the_row_of_a_call_that_has_ended() -> None:
+    WakeRecords.release = lambda *_, **__: None  # type: ignore[method-assign]
+
+
+@bug("billing")
+def attempts_again_under_another_key() -> None:
+    dispatcher.Attempt = lambda key, number: Attempt(f"{key}-{number}", number)  # type: ignore[misc, assignment]
+
+
+@bug("approval", str(CrashPoint.BEFORE_ATTEMPT))
+def forgets_at_the_restart_what_was_under_way() -> None:
+    """An attempt that nobody makes any more, and a row that says that it runs."""
+    embedded.recover = lambda *_, **__: None
+
+
+@bug("approval", "an answer came")
+def carries_out_a_repeated_order_again() -> None:
+    Requests.find_by_client_id = lambda *_: None  # type: ignore[method-assign]
+
+
+@bug("approval", "after COMMIT")
+def commits_a_hand_off_in_two_halves() -> None:
+    """The item has ended, and the instance does not know it."""
+    change = deciding.change_item
+
+    def changing(turn: Turn, *rest: Any) -> None:
+        change(turn, *rest)
+        turn.batch.write()
+        turn.batch._writer.connection.execute("COMMIT")
+        turn.batch._writer.connection.execute("BEGIN IMMEDIATE")
+
+    deciding.change_item = changing
+
+
+@bug("approval", "after COMMIT")
+def writes_the_request_in_a_transaction_of_its_own() -> None:
+    """What was done is in the store, and who asked for it is not: the repeated order is carried out again."""
+    kept: list[tuple[Any, ...]] = []
+    keep, after_commit = deciding.keep_request, Writer._after_commit
+
+    def keeping(batch: Any, *rest: Any) -> None:
+        kept.append(rest)
+
+    def afterwards(self: Writer, *rest: Any) -> None:
+        with self._store.begin() as batch:
+            for request in kept:
+                keep(batch, *request)
+            batch.commit()
+        kept.clear()
+        after_commit(self, *rest)
+
+    deciding.keep_request, Writer._after_commit = keeping, afterwards  # type: ignore[method-assign]
+
+
+@bug("relocation")
+def leaves_a_timer_that_was_taken_back() -> None:
+    withdraw = WakeRecords.withdraw
+
+    def withdrawing(self: WakeRecords, turn: Turn, row: Any, call: int, at_us: int) -> None:
+        if turn.batch.timers.find(row.id, call) is None:
+            withdraw(self, turn, row, call, at_us)
+
+    WakeRecords.withdraw = withdrawing  # type: ignore[method-assign]
+
+
+@bug("relocation")
+def leaves_the_timers_of_what_is_cancelled() -> None:
+    remove_all = WakeRecords.remove_all
+
+    def removing(self: WakeRecords, *rest: Any) -> None:
+        of_instance, Timers.of_instance = Timers.of_instance, lambda *_: []  # type: ignore[method-assign]
+        remove_all(self, *rest)
+        Timers.of_instance = of_instance  # type: ignore[method-assign]
+
+    WakeRecords.remove_all = removing  # type: ignore[method-assign]
+
+
+@bug("billing")
+def does_not_count_an_attempt_before_it_runs() -> None:
+    """A service that kills its worker would be attempted for ever."""
+    begin = attempts.begin
+
+    def beginning(row: Any, *rest: Any) -> Any:
+        return begin(row, *rest)._replace(attempts=row.attempts, round_attempts=row.round_attempts)
+
+    wake_records.begin = embedded.begin = beginning
+
+
+@bug("billing")
+def loses_the_answer_that_halts_an_instance() -> None:
+    halt = Advance._halt
+
+    def halting(self: Advance, turn: Turn, row: Any, kept: Any, *rest: Any) -> None:
+        lost = [CallStarted(e.at_us, e.call, e.performer) if isinstance(e, CallCompleted) else e for e in kept]
+        halt(self, turn, row, lost, *rest)
+
+    Advance._halt = halting  # type: ignore[method-assign]
+
+
+@bug("billing")
+def forgets_at_the_retry_what_came_meanwhile() -> None:
+    WaitingEvents.of_instance = lambda *_: []  # type: ignore[method-assign]
+
+
+@bug("approval")
+def leaves_something_of_what_was_refused() -> None:
+    decide = Decider.decide
+
+    def deciding(self: Decider, batch: Any, effects: Effects, request: Request) -> Accepted:
+        try:
+            return decide(self, batch, effects, request)
+        except PerformerError as refusal:
+            batch.put_meta("last refusal", str(refusal))
+            raise
+
+    Decider.decide = deciding  # type: ignore[method-assign]
+
+
+@bug("approval")
+def does_not_store_all_that_the_instance_saw() -> None:
+    """The live instance knows that work has begun, its history does not."""
+    record = Advance._record
+
+    def recording(self: Advance, *rest: Any) -> None:
+        if not isinstance(rest[3], CallStarted):
+            record(self, *rest)
+
+    Advance._record = recording  # type: ignore[method-assign]
+
+
+@bug("billing")
+def takes_the_result_of_an_attempt_that_came_too_late() -> None:
+    def reporting(row: Any, service: Any, outcome: Any, chance: Any) -> Request:
+        value = getattr(outcome, "value", None)
+        if value is None:
+            return attempts.report(row, service, outcome, chance)
+        return Request(
+            "service result",
+            "service",
+            lambda view: Decision(events=(CallCompleted(view.now_us, row.call, value, None),)),
+            instance=row.instance,
+            recorded=False,
+        )
+
+    dispatcher.report = reporting

@@ -1,0 +1,113 @@
+"""What happens in a run of each reference process: the orders of clients, and the passing of time.
+
+A script can be played again from its beginning after a crash, on the store that the crash left: every order has its
+identifier, every refusal stays one, and time only goes on. Each leaves one instance waiting at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+from procession.services.commands import (
+    CancelInstance,
+    ClaimItem,
+    CompleteItem,
+    PutBackItem,
+    RetryInstance,
+    SaveDraft,
+    StartItem,
+)
+from tests.programme.crash import approval, billing, relocation
+from tests.programme.crash.client import Client
+from tests.programme.crash.world import DAY_US
+
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
+
+
+async def play_approval(client: Client) -> None:
+    """Claim, start, draft, put back, hand over to a colleague; refusals of every kind in between."""
+    desk, chair = await client.together(
+        client.start("desk", "buy", purchase={"what": "desk", "amount": 3}),
+        client.start("chair", "buy", purchase={"what": "chair", "amount": 7}),
+    )
+    item = client.item(desk, "approve").id
+    await client.is_refused(ClaimItem(item), "will")
+    await client.claim(desk, "approve", "ann")
+    await client.is_refused(StartItem(item, version=1), "bob")
+    await client.ask("start desk", StartItem(item), "ann")
+    await client.ask("draft desk", SaveDraft(item, '{"note": "half'), "ann")
+    await client.ask("put back desk", PutBackItem(item), "ann", "off to lunch")
+    await client.claim(desk, "approve", "bob")
+    await client.is_refused(CompleteItem(item, '{"approved": true, "note": ""}'), "bob")
+    await client.is_refused(CompleteItem(item, '{"approved": "perhaps"}'), "bob")
+    await client.complete(desk, "approve", {"approved": True, "note": "fine"}, "bob")
+    await client.is_refused(CompleteItem(item, '{"approved": false, "note": "no"}'), "bob")
+    await client.complete(chair, "approve", {"approved": False, "note": "too many"}, "ann")
+    await client.quiet()
+    await client.complete(desk, "receive", 3, "will")
+    await client.start("table", "buy", purchase={"what": "table", "amount": 1})
+
+
+async def play_relocation(client: Client) -> None:
+    """One race is won by the person and one by time; a call is taken back while it lies open, another while it is done."""
+    ada = await client.start("ada", "move", who="ada")
+    bob = await client.start("bob", "move", who="bob")
+    await client.quiet()
+    await client.complete(ada, "confirm", "yes", "rita", about="landlord of ada")
+    await client.claim(ada, "confirm", "rita", about="tenant ada")
+    await client.time_passes(3 * DAY_US)
+    await client.complete(ada, "visit", 12, "rita")
+    await client.time_passes(4 * DAY_US + 12 * HOUR_US)
+    await client.time_passes(4 * DAY_US + 14 * HOUR_US)
+    await client.time_passes(6 * DAY_US)
+    await client.ask("cancel bob", CancelInstance(bob), "rita", "moved to another town")
+    await client.start("cy", "move", who="cy")
+    await client.quiet()
+
+
+async def play_billing(client: Client) -> None:
+    """Everything goes wrong once, and is set right: by another attempt, by hand, by a corrected source."""
+    bill = await client.start("bill", "settle", bill="b1")
+    for minutes in (10, 20, 30, 40, 50):
+        await client.time_passes(minutes * MINUTE_US)
+    await client.complete_call(bill, "deliver", "carried there")
+    await client.quiet()
+    await client.complete_call(bill, "archive", "put on the shelf")
+    client.world.let_go_on("archive")
+    await client.quiet()
+    await client.complete(bill, "look", [], "abe")
+    client.world.let_go_on("report")
+    await client.time_passes(4 * DAY_US)
+    await client.deploy("mended")
+    await client.ask("retry", RetryInstance(bill), "otto", "mended")
+    await client.start("other", "settle", bill="b2")
+    await client.quiet()
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A reference process, what is done with it, and how it is mended where it has to be."""
+
+    name: str
+    module: ModuleType
+    play: Callable[[Client], Awaitable[None]]
+    exercises: frozenset[str]
+    mended: tuple[str, str] = ("", "")
+    most_live: int = 1_000
+
+
+_ALWAYS = frozenset({"file", "chain", "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I12"})
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("approval", approval, play_approval, _ALWAYS | {"I13"}),
+        Scenario("relocation", relocation, play_relocation, _ALWAYS, most_live=1),
+        Scenario(
+            "billing", billing, play_billing, _ALWAYS, ("return wrong[0]", 'return wrong[0] if wrong else "none"')
+        ),
+    )
+}
