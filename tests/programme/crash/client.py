@@ -138,9 +138,9 @@ class Client:
         with self._office.readers.snapshot() as view:
             for event in view.history(self.instance(instance).id):
                 says = json.loads(event.header)
-                if event.kind == "CallRequested" and str(says["operation"]).endswith(f".{operation}"):
-                    if about.encode() in (event.payload or b""):
-                        return int(says["call"])
+                is_it = event.kind == "CallRequested" and str(says["operation"]).endswith(f".{operation}")
+                if is_it and about.encode() in (event.payload or b""):
+                    return int(says["call"])
         raise Stuck(f"{instance} never asked for {operation} {about}")
 
     def _fingerprint(self) -> bytes:

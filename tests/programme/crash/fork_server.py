@@ -14,6 +14,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def _answer(case: dict[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for kill_at in [*case["kills"], None]:
             is_last = kill_at is None
-            status = _in_child(lambda: _run_in_child(scenario, folder, kill_at, case, is_later=bool(killed)))
+            status = _in_child(partial(_run_in_child, scenario, folder, kill_at, case, is_later=bool(killed)))
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and not is_last:
                 killed += 1
                 continue

@@ -99,5 +99,5 @@ def _replayed(registry: Registry, row: InstanceRow, events: Sequence[Event]) -> 
 def _difference(live: str, replayed: str) -> str | None:
     if live == replayed:
         return None
-    pairs = zip(live.splitlines() + [""], replayed.splitlines() + [""], strict=False)
+    pairs = zip([*live.splitlines(), ""], [*replayed.splitlines(), ""], strict=False)
     return next((f"live {mine!r}, replay {other!r}" for mine, other in pairs if mine != other), "one is longer")
