@@ -14,9 +14,9 @@ from benchmarks import purchase
 from benchmarks.measure import Rate, in_flight, percentile
 from benchmarks.purchase_rows import RelayRows, Rows
 from benchmarks.raw_sqlite import RawStore
-from procession.engine.turn import Notice
 from procession.engine.embedded import EngineOptions, open_engine
 from procession.engine.releases import release_of
+from procession.engine.turn import Notice
 from procession.language.registry import Registry
 from procession.services.commands import CompleteItem, Order, StartInstance
 from procession.services.office import Office
