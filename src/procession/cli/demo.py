@@ -1,6 +1,9 @@
 """`procession demo`: the receipt of environmental permits of a Dutch municipality, run through the real engine."""
 
 import contextlib
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +34,12 @@ class OptionsContradict(OperatorError):
     code = "options-contradict"
 
 
+class DemoInterrupted(OperatorError):
+    """Ctrl+C while the demo ran."""
+
+    code = "interrupted"
+
+
 def declare(app: typer.Typer) -> None:
     """Adds the command of this file."""
     command(app, "demo", example="procession demo --generate 100", panel=RUNNING)(demo)
@@ -51,7 +60,7 @@ def demo(
         Choices, typer.Option("--choices", help="How generated performers choose among offers and answers.")
     ] = Choices.FITTED,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Repeat a run by its seed.")] = 1,
-    keep: Annotated[bool, typer.Option("--keep", help="Go on in the folder of the last demo.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder of the last demo, and make one beside it.")] = False,
 ) -> int:
     """Run a real process of a municipality with 27 activities, and leave it to try by hand."""
     import asyncio
@@ -65,8 +74,14 @@ def demo(
     if choices is Choices.UNIFORM and generate is None:
         raise OptionsContradict("--choices uniform is for generated cases.", remedy="Say how many with --generate N.")
     options = DemoOptions(log, generate, choices is Choices.UNIFORM, seed, keep, invocation.folder)
-    with _progress(invocation) as progress:
-        summary = asyncio.run(run_demo(options, progress))
+    try:
+        with _progress(invocation) as progress:
+            summary = asyncio.run(run_demo(options, progress))
+    except KeyboardInterrupt:
+        raise DemoInterrupted(
+            "The demo was interrupted.",
+            remedy="What was acknowledged until then is in the store; the next demo starts anew.",
+        ) from None
     invocation.answer(summary, lambda: _in_words(summary))
     return 1 if summary.lost or summary.doubled else 0
 
@@ -123,8 +138,14 @@ def _in_words(summary: "DemoSummary") -> None:
 
 
 def _three_commands(summary: "DemoSummary") -> tuple[str, str, str]:
+    program, app = shlex.quote(_program()), shlex.quote(summary.app)
     return (
-        f"procession list --state running --app {summary.app}",
-        f"procession work list --all --app {summary.app}",
-        f"procession show receive_application-{summary.cases} --app {summary.app}",
+        f"{program} list --state running --app {app}",
+        f"{program} work list --all --app {app}",
+        f"{program} show receive_application-{summary.cases} --app {app}",
     )
+
+
+def _program() -> str:
+    """How the person at this terminal calls Procession: by its name where it is found, else by its path."""
+    return "procession" if shutil.which("procession") is not None else sys.argv[0]

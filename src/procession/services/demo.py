@@ -1,5 +1,6 @@
 """The demonstration: the receipt of environmental permits, run through the real engine in a folder of its own."""
 
+import itertools
 import json
 import math
 import os
@@ -29,9 +30,11 @@ from procession.simulation.fitted import FittedModel, fit, read_model, write_mod
 from procession.simulation.rehearsal import Script
 from procession.simulation.specificity import Trigram, share_seen, trigrams
 from procession.simulation.uniform import random_run
+from procession.store import find_holder
 
 EXAMPLE = "permits"
 MODEL_FILE = "model.toml"
+STORE_FILE = "permits.db"
 UNIFORM_RUNS = 2_000
 DEFAULT_CASES = 200
 OPEN_CASES = 20
@@ -52,7 +55,7 @@ class ExampleMissing(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What to run: a recorded log, or `generate` cases, `uniform` ones or like the recorded ones; `keep` what is there."""
+    """What to run: a recorded log, or `generate` cases, `uniform` ones or like the recorded ones; `keep` the last demo's folder."""
 
     log: Path | None = None
     generate: int | None = None
@@ -110,8 +113,10 @@ async def run_demo(options: DemoOptions, progress: Progress) -> DemoSummary:
 
 
 def make_folder(options: DemoOptions) -> Path:
-    """The demo's application folder, begun anew unless it is to be kept. Raises `DemoFolderTaken`."""
+    """The demo's application folder, begun anew; beside the last one where that is to be kept. Raises `DemoFolderTaken`."""
     folder = options.folder or default_home() / "demo" / EXAMPLE
+    if options.keep:
+        folder = _next_free(folder)
     if folder.exists() and any(folder.iterdir()):
         if not (folder / _MARK).is_file():
             raise DemoFolderTaken(
@@ -119,14 +124,22 @@ def make_folder(options: DemoOptions) -> Path:
                 subject=str(folder),
                 remedy="Name another folder with --app.",
             )
-        if options.keep:
-            return folder
+        if find_holder(folder / STORE_FILE) is not None:
+            raise DemoFolderTaken(
+                f"An engine runs on the last demo in {folder}.",
+                subject=str(folder),
+                remedy="Stop it, or keep that demo with --keep: the new one is made beside it.",
+            )
         shutil.rmtree(folder)
-    shutil.copytree(
-        example_folder(), folder, ignore=shutil.ignore_patterns("__pycache__", "tests", "*.db*"), dirs_exist_ok=True
-    )
+    ignored = shutil.ignore_patterns("__pycache__", "tests", "*.db*")
+    shutil.copytree(example_folder(), folder, ignore=ignored, dirs_exist_ok=True)
     (folder / _MARK).touch()
     return folder
+
+
+def _next_free(folder: Path) -> Path:
+    beside = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([folder], beside) if not each.exists())
 
 
 def default_home() -> Path:

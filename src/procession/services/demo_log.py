@@ -7,7 +7,8 @@ Source of the format: J. Buijs, "Receipt phase of an environmental permit applic
 import csv
 import gzip
 import io
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,51 +54,57 @@ class RecordedCase:
 
 
 def read_log(path: Path) -> tuple[RecordedCase, ...]:
-    """The cases of a log (CSV, or CSV packed by gzip), by start. Raises `LogNotReadable` with the rows at fault."""
-    reader = csv.DictReader(io.StringIO(_text_of(path)))
-    missing = [name for name in NEEDED_COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise LogNotReadable(
-            f"{path} lacks the columns {', '.join(missing)}.",
-            subject=str(path),
-            remedy=f"A log has one row per event, and at least these columns: {', '.join(NEEDED_COLUMNS)}.",
-        )
+    """The cases of a log (CSV, or CSV packed by gzip), by start. Raises `LogNotReadable` with the lines at fault."""
     rows: dict[str, list[tuple[RecordedEvent, dict[str, str]]]] = {}
     problems: list[str] = []
-    for number, row in enumerate(reader, start=2):
-        try:
-            rows.setdefault(_given(row, "case"), []).append((_event_of(row), row))
-        except ValueError as error:
-            problems.append(f"row {number}: {error}")
+    reader = csv.DictReader(io.StringIO(_text_of(path), newline=""), strict=True)
+    try:
+        _check_columns(path, reader.fieldnames or ())
+        for row in reader:
+            try:
+                rows.setdefault(_given(row, "case"), []).append((_event_of(row), row))
+            except ValueError as error:
+                problems.append(f"line {reader.line_num}: {error}")
+    except csv.Error as error:
+        raise _not_readable(path, f"is no CSV: line {reader.line_num}: {error}", "Correct the file.") from error
     if problems:
         more = f", and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
-        raise LogNotReadable(
-            f"{path} has broken rows: {'; '.join(problems[:_SHOWN_PROBLEMS])}{more}.",
-            subject=str(path),
-            remedy="Correct or remove them; nothing was run.",
-        )
+        shown = "; ".join(problems[:_SHOWN_PROBLEMS])
+        raise _not_readable(path, f"has {len(problems)} broken rows ({shown}{more})", "Correct or remove them.")
     if not rows:
-        raise LogNotReadable(f"{path} has no rows.", subject=str(path), remedy="Name a log with at least one event.")
+        raise _not_readable(path, "has no rows", "Name a log with at least one event.")
     return tuple(sorted((_case_of(name, found) for name, found in rows.items()), key=lambda case: case.started_us))
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    missing = [name for name in NEEDED_COLUMNS if name not in columns]
+    if missing:
+        raise _not_readable(
+            path,
+            f"has no column {', '.join(missing)}",
+            f"A log has one row per event, with {', '.join(NEEDED_COLUMNS)}.",
+        )
 
 
 def _text_of(path: Path) -> str:
     try:
         raw = path.read_bytes()
         return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise LogNotReadable(
-            f"There is no file {path}.", subject=str(path), remedy="Name a log with --log FILE."
+    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
+        raise _not_readable(path, f"is no CSV in UTF-8, or not whole: {error}", "Fetch it again.") from error
+    except OSError as error:
+        raise _not_readable(
+            path, f"cannot be read: {error.strerror or error}", "Name a log with --log FILE."
         ) from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise LogNotReadable(
-            f"{path} cannot be read as a log: {error}.",
-            subject=str(path),
-            remedy="It must be CSV in UTF-8, or that packed by gzip.",
-        ) from error
+
+
+def _not_readable(path: Path, fault: str, remedy: str) -> LogNotReadable:
+    return LogNotReadable(f"The log {path} {fault}.", subject=str(path), remedy=f"{remedy} Nothing was run.")
 
 
 def _event_of(row: dict[str, str]) -> RecordedEvent:
+    if None in row or None in row.values():
+        raise ValueError("it has not as many fields as there are columns")
     return RecordedEvent(
         activity=_given(row, "activity"),
         at_us=_moment_us(_given(row, "completed")),
@@ -125,7 +132,7 @@ def _case_of(name: str, rows: Iterable[tuple[RecordedEvent, dict[str, str]]]) ->
 def _given(row: dict[str, str], column: str) -> str:
     value = (row.get(column) or "").strip()
     if not value:
-        raise ValueError(f"no {column}")
+        raise ValueError(f"{column} is empty")
     return value
 
 
@@ -135,6 +142,6 @@ def _moment_us(text: str) -> int:
     except ValueError:
         raise ValueError(f"{text!r} is not a date and time") from None
     if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no offset from UTC")
+        raise ValueError(f"{text!r} has no time zone")
     since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

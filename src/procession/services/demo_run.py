@@ -44,7 +44,15 @@ class _Case:
         self.script = script
         self.name = ""
         self.instance = 0
-        self.last: asyncio.Task[None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """A case is started (no step), or a step of it is done."""
+
+    at_us: int
+    case: _Case
+    step: ScriptedStep | None
 
 
 async def run_cases(application: Application, cases: Sequence[CaseScript], progress: Callable[[int], None]) -> Ledger:
@@ -52,19 +60,12 @@ async def run_cases(application: Application, cases: Sequence[CaseScript], progr
     clock = VirtualClock(min(case.started_us for case in cases))
     async with open_host(application, Hosting(clock=clock)) as host:
         under_way = [_Case(case) for case in cases]
-        flights: set[asyncio.Task[None]] = set()
-        for done, (at_us, case, step) in enumerate(_in_order_of_time(under_way), start=1):
-            if case.last is not None:
-                await case.last
-            while len(flights) >= MOST_IN_FLIGHT:
-                _, flights = await asyncio.wait(flights, return_when=asyncio.FIRST_COMPLETED)
-            clock.advance_to(at_us)
-            work = _start(host, case) if step is None else _complete(host, case, step)
-            case.last = asyncio.get_running_loop().create_task(work)
-            flights.add(case.last)
-            await asyncio.sleep(0)  # the request is taken in now, at this time of the clock
+        done = 0
+        for window in _windows(_in_order_of_time(under_way)):
+            # They are begun in this order, each at its own time, before the engine's writer gets a turn: one commit.
+            await asyncio.gather(*(_act(host, clock, action) for action in window))
+            done += len(window)
             progress(done)
-        await asyncio.gather(*(case.last for case in under_way if case.last is not None))
         return _checked(host.office.readers, under_way)
 
 
@@ -73,13 +74,35 @@ def count_actions(cases: Sequence[CaseScript]) -> int:
     return sum(1 + len(case.steps) for case in cases)
 
 
-def _in_order_of_time(cases: Sequence[_Case]) -> Iterator[tuple[int, _Case, ScriptedStep | None]]:
-    actions: list[tuple[int, int, _Case, ScriptedStep | None]] = []
+def _in_order_of_time(cases: Sequence[_Case]) -> list[_Action]:
+    actions: list[_Action] = []
     for case in cases:
-        actions.append((case.script.started_us, 0, case, None))
-        actions.extend((step.at_us, place, case, step) for place, step in enumerate(case.script.steps, start=1))
-    actions.sort(key=lambda action: (action[0], action[1] > 0))  # stable: within a case its own order
-    return ((at_us, case, step) for at_us, _, case, step in actions)
+        actions.append(_Action(case.script.started_us, case, None))
+        actions.extend(_Action(step.at_us, case, step) for step in case.script.steps)
+    actions.sort(key=lambda action: (action.at_us, action.step is not None))  # stable: within a case its own order
+    return actions
+
+
+def _windows(actions: Sequence[_Action]) -> Iterator[list[_Action]]:
+    """Actions in a row that do not wait for each other: of different cases."""
+    window: list[_Action] = []
+    cases: set[int] = set()
+    for action in actions:
+        if id(action.case) in cases or len(window) == MOST_IN_FLIGHT:
+            yield window
+            window, cases = [], set()
+        window.append(action)
+        cases.add(id(action.case))
+    if window:
+        yield window
+
+
+async def _act(host: Host, clock: VirtualClock, action: _Action) -> None:
+    clock.advance_to(action.at_us)
+    if action.step is None:
+        await _start(host, action.case)
+    else:
+        await _complete(host, action.case, action.step)
 
 
 async def _start(host: Host, case: _Case) -> None:

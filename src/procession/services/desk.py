@@ -30,7 +30,7 @@ class Desk:
     organisation: Organisation
     engine: Engine
     readers: Readers
-    accept_clock: Callable[[], None]
+    accept_clock: Callable[[], int]
 
     async def submit(
         self,

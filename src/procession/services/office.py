@@ -2,6 +2,8 @@
 
 from typing import assert_never
 
+from procession.engine.contract import Decision
+from procession.engine.embedded import CLOCK_ACCEPTED
 from procession.errors import PerformerError
 from procession.services import instances, repairs, worklist
 from procession.services.commands import (
@@ -48,7 +50,9 @@ class Office(Desk):
             case RetryInstance() | RetryCall() | CompleteCall() | FailCall() | CancelInstance():
                 return await repairs.repair(self, order, order.command)
             case AcceptClock():
-                self.accept_clock()
-                return {"accepted": True}
+                behind_us = self.accept_clock()
+                decision = Decision(outcome={"accepted": True}, keeps={CLOCK_ACCEPTED: str(behind_us)})
+                accepted = await self.submit(order, lambda _: decision)
+                return dict(accepted.outcome)
             case _:
                 assert_never(order.command)
