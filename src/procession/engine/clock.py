@@ -38,7 +38,12 @@ class SystemClock:
         return time.time_ns() // 1000
 
     def monotonic_us(self) -> int:
-        return time.monotonic_ns() // 1000
+        # One that goes on while the machine sleeps: a laptop that wakes has not had its clock set.
+        return time.clock_gettime_ns(_STEADY_CLOCK) // 1000
+
+
+# Linux stops the plain monotonic clock in its sleep; elsewhere it goes on.
+_STEADY_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class VirtualClock:
@@ -59,17 +64,17 @@ class VirtualClock:
 
 
 class IntakeClock:
-    """Gives each request its time, and refuses to while the wall clock cannot be trusted."""
+    """Gives each request its time, and refuses to while the wall clock cannot be trusted.
 
-    def __init__(self, clock: Clock, *, last_intake_us: int) -> None:
+    `accepted_behind_us` is how far behind the last request a person has accepted the wall clock to be.
+    """
+
+    def __init__(self, clock: Clock, *, last_intake_us: int, accepted_behind_us: int = 0) -> None:
         self._clock = clock
         self._last_us = last_intake_us
         self._last_monotonic_us = clock.monotonic_us()
         self._offset_us = clock.wall_us() - self._last_monotonic_us
-        self._distrust: str | None = None
-        behind_us = last_intake_us - clock.wall_us()
-        if behind_us > HOUR_US:
-            self._distrust = f"The wall clock is {behind_us / HOUR_US:.1f} hours behind the last request in the store."
+        self._distrust = distrust_at_opening(last_intake_us - clock.wall_us(), accepted_behind_us)
 
     @property
     def distrust(self) -> str | None:
@@ -91,7 +96,16 @@ class IntakeClock:
         self._last_us, self._last_monotonic_us = now_us, monotonic_us
         return now_us
 
-    def accept(self) -> None:
-        """Trust the wall clock as it is now."""
+    def accept(self) -> int:
+        """Trust the wall clock as it is now; gives by how much it is behind the time that requests get."""
+        wall_us, monotonic_us = self._clock.wall_us(), self._clock.monotonic_us()
         self._distrust = None
-        self._offset_us = self._clock.wall_us() - self._clock.monotonic_us()
+        self._offset_us = wall_us - monotonic_us
+        return max(0, self._last_us + monotonic_us - self._last_monotonic_us - wall_us)
+
+
+def distrust_at_opening(behind_us: int, accepted_behind_us: int) -> str | None:
+    """Why a wall clock that is so far behind the last request in the store is not trusted; None where it is."""
+    if behind_us - accepted_behind_us <= HOUR_US:
+        return None
+    return f"The wall clock is {behind_us / HOUR_US:.1f} hours behind the last request in the store."

@@ -69,7 +69,7 @@ class Decision:
     """What a request does. `events` go into the history of the request's instance and advance it.
 
     `outcome` is recorded with the request; `about` names the instance the answer is about where it is not the request's;
-    `fires` names instances whose due timers are to be applied.
+    `fires` names instances whose due timers are to be applied; `keeps` is what the store keeps about itself, by name.
     """
 
     outcome: Mapping[str, object] = field(default_factory=dict)
@@ -79,6 +79,7 @@ class Decision:
     items: tuple[ItemChange, ...] = ()
     services: tuple[ServiceChange, ...] = ()
     fires: tuple[int, ...] = ()
+    keeps: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from procession.engine.contract import (
     NewInstance,
     Request,
 )
+from procession.engine.due_work import ENGINE_ACTOR
 from procession.engine.identifiers import new_uuid7
 from procession.engine.recording import change_item, change_service, keep_request, let_wait
 from procession.engine.turn import Cause, Effects, Turn
@@ -29,7 +30,6 @@ from procession.store.service_calls import ServiceCallRow
 from procession.store.timers import TimerRow
 from procession.store.worklist import WorkItemRow
 
-ENGINE_ACTOR = "engine"
 TIMER_ACTOR = "timer"
 
 
@@ -123,6 +123,8 @@ class Decider:
             change_item(turn, change, request.at_us)
         for service in decision.services:
             change_service(turn, service.row)
+        for key, value in decision.keeps.items():
+            turn.batch.put_meta(key, value)
         for fired in decision.fires:
             self._apply_timers(turn, turn.batch.instances.get(fired), request.at_us)
         if decision.events:

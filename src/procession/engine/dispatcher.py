@@ -8,18 +8,21 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from procession.engine.attempts import AttemptOutcome, Broke, Declared, LateResult, Succeeded, report
+from procession.engine.clock import ClockNotTrusted
 from procession.engine.contract import Accepted, EngineStopped, Request
 from procession.engine.crash_points import CrashPoint, Reached
 from procession.engine.service_threads import ServiceThreads
-from procession.errors import InvalidValue, ProcessionError
+from procession.errors import InvalidValue, ProcessionError, StoreError
 from procession.language.attempt import Attempt, attempt_runs
+from procession.language.failures import message_of
 from procession.language.operations import Service
 from procession.language.registry import Registry
 from procession.store.service_calls import ServiceCallRow
 
 log = logging.getLogger("procession.services")
 
-MOST_AT_ONCE = 256
+MOST_ATTEMPTS = 256
+REPORT_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +34,33 @@ class AttemptToRun:
 
 
 class Dispatcher:
-    """Starts attempts, ends those whose call was withdrawn, and hands results back as requests."""
+    """Starts attempts, ends those whose call was withdrawn, and hands results back as requests.
+
+    `freed` is called when there is room again after there was none.
+    """
 
     def __init__(
-        self, registry: Registry, submit: Callable[[Request], Coroutine[object, object, Accepted]], *, reached: Reached
+        self,
+        registry: Registry,
+        submit: Callable[[Request], Coroutine[object, object, Accepted]],
+        *,
+        reached: Reached,
+        freed: Callable[[], None],
+        most: int = MOST_ATTEMPTS,
     ) -> None:
         self._registry = registry
         self._submit = submit
         self._reached = reached
-        self._threads = ServiceThreads()
+        self._freed = freed
+        self._most = most
+        self._threads = ServiceThreads(freed)
         self._chance = random.Random()
         self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
 
     @property
     def room(self) -> int:
-        """How many more attempts may run at once."""
-        return max(0, MOST_AT_ONCE - len(self._running))
+        """How many more attempts may run at once. A thread that was given up counts until it ends."""
+        return max(0, self._most - len(self._running) - self._threads.abandoned)
 
     @property
     def running(self) -> int:
@@ -76,10 +90,13 @@ class Dispatcher:
             await asyncio.gather(*late, return_exceptions=True)
 
     def _forget(self, key: tuple[int, int], done: "asyncio.Task[None]") -> None:
+        was_full = self.room == 0
         if self._running.get(key) is done:
             del self._running[key]
         if not done.cancelled() and (error := done.exception()) is not None:
             log.error("An attempt ended without a report: %s", error, exc_info=error)
+        if was_full:
+            self._freed()
 
     async def _run(self, attempt: AttemptToRun) -> None:
         operation = self._registry.find_operation(attempt.row.operation)
@@ -88,25 +105,56 @@ class Dispatcher:
         outcome = await self._outcome_of(operation, attempt)
         self._reached(CrashPoint.AFTER_ATTEMPT)
         try:
-            await self._submit(report(attempt.row, operation, outcome, self._chance))
+            await self._report(attempt.row, operation, outcome)
         except LateResult as late:
             log.info("%s", late)
         except EngineStopped:
             log.info("The engine stopped before the result of %s was recorded; it is attempted again.", operation.id)
 
+    async def _report(
+        self, row: ServiceCallRow, operation: Service[..., object], outcome: AttemptOutcome, *, is_last: bool = False
+    ) -> None:
+        """Tell the engine what came of an attempt, as often as it takes: a call whose result is dropped would stand still."""
+        while True:
+            try:
+                await self._submit(report(row, operation, outcome, self._chance))
+                return
+            except (LateResult, EngineStopped):
+                raise
+            except (ClockNotTrusted, StoreError) as error:
+                log.warning("The result of %s cannot be recorded yet: %s", operation.id, error)
+                await asyncio.sleep(REPORT_PAUSE_SECONDS)
+            except Exception as error:
+                if is_last:
+                    raise
+                log.exception("The result of %s cannot be recorded; the call needs attention.", operation.id)
+                broke = Broke(type(error).__name__, message_of(error), final=True)
+                await self._report(row, operation, broke, is_last=True)
+                return
+
     async def _outcome_of(self, operation: Service[..., object], attempt: AttemptToRun) -> AttemptOutcome:
         row = attempt.row
+        limit = asyncio.timeout(operation.timeout.length_us / 1_000_000)
         try:
             with attempt_runs(Attempt(row.idempotency_key, row.attempts)):
-                async with asyncio.timeout(operation.timeout.length_us / 1_000_000):
+                async with limit:
                     value = await self._call_body(operation, attempt.input)
-        except Exception as error:
-            return self._outcome_of_error(operation, error)
+        except (Exception, SystemExit) as error:
+            if limit.expired() and isinstance(error, TimeoutError):
+                return Broke("TimeoutError", f"took longer than {operation.timeout}")
+            return _outcome_of_error(operation, error)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise  # the call was withdrawn, or the engine ends
+            return _outcome_of_error(operation, error)
         try:
             return Succeeded(operation.result.encode(value))
-        except InvalidValue as error:
+        except Exception as error:
             return Broke(
-                "InvalidValue", f"the service returned a value that is not {operation.result}: {error}", final=True
+                type(error).__name__,
+                f"the service returned a value that is not {operation.result}: {message_of(error)}",
+                final=True,
             )
 
     async def _call_body(self, operation: Service[..., object], raw: bytes) -> object:
@@ -116,12 +164,14 @@ class Dispatcher:
         context = contextvars.copy_context()
         return await self._threads.run(lambda: context.run(operation.body, *positional, **by_name))
 
-    def _outcome_of_error(self, operation: Service[..., object], error: Exception) -> AttemptOutcome:
+
+def _outcome_of_error(operation: Service[..., object], error: BaseException) -> AttemptOutcome:
+    try:
         failure = operation.errors.failure_of(error)
-        if failure is not None:
-            return Declared(failure)
-        if isinstance(error, TimeoutError) and not error.args:
-            return Broke("TimeoutError", f"took longer than {operation.timeout}")
-        if not isinstance(error, ProcessionError):
-            log.info("An attempt at %s failed.", operation.id, exc_info=error)
-        return Broke(type(error).__qualname__, str(error), final=isinstance(error, operation.never_retry))
+    except InvalidValue as wrong:
+        return Broke(type(error).__qualname__, f"the declared error cannot be recorded: {wrong}", final=True)
+    if failure is not None:
+        return Declared(failure)
+    if not isinstance(error, ProcessionError):
+        log.info("An attempt at %s failed.", operation.id, exc_info=error)
+    return Broke(type(error).__qualname__, message_of(error), final=isinstance(error, operation.never_retry))

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from procession.engine import asyncio_names, fences
 from procession.engine.advance import EVENTS_LIMIT, Advance
-from procession.engine.attempts import begin
 from procession.engine.clock import Clock, IntakeClock, SystemClock
-from procession.engine.contract import Accepted, Decision, Request, ServiceChange, View
+from procession.engine.contract import Accepted, Request
 from procession.engine.crash_points import Reached, nothing_happens
-from procession.engine.deciding import ENGINE_ACTOR, Decider
-from procession.engine.dispatcher import Dispatcher
+from procession.engine.deciding import Decider
+from procession.engine.dispatcher import MOST_ATTEMPTS, Dispatcher
+from procession.engine.due_work import DueWork
 from procession.engine.live import MOST_LIVE, LiveInstances
 from procession.engine.recovery import recover
 from procession.engine.releases import Release
@@ -22,16 +22,18 @@ from procession.engine.turn import Effects, Notice
 from procession.engine.wait_patrol import WaitPatrol
 from procession.engine.wake_records import WakeRecords
 from procession.engine.wake_ups import WakeUps
-from procession.engine.watchdog import Watchdog, read_marker
+from procession.engine.watchdog import LIMIT_SECONDS, WORKER_LIMIT_SECONDS, Watchdog, find_culprit, remove_marker
 from procession.engine.writer import Writer
 from procession.errors import OperatorError
-from procession.language.operations import Service
 from procession.language.registry import Registry
 from procession.store.opening import OpenOptions, Store, open_store
 
 log = logging.getLogger("procession.engine")
 
-MOST_DUE_AT_ONCE = 64
+CLOCK_ACCEPTED = "clock-accepted-behind-us"
+"""Where the store keeps by how much a person accepted the wall clock to be behind its last request."""
+
+SET_ASIDE_PAUSE_US = 1_000_000
 
 
 class AssertionsAreOff(OperatorError):
@@ -45,20 +47,24 @@ class EngineOptions:
     """How an engine runs. The defaults are those of an engine in service.
 
     `runs_services` and `runs_timers` are off where a command opens the store for a moment. `most_live` bounds the live
-    instances in memory, `grace_seconds` how long a shutdown waits for attempts under way. `watchdog` and `patrols` watch
-    over process code that does not come back and over waits that nothing will end.
+    instances in memory, `most_attempts` the services attempted at once, `grace_seconds` how long a shutdown waits for
+    attempts under way. `watchdog` and `patrols` watch over process code that does not come back and over waits that
+    nothing will end.
     """
 
     clock: Clock = field(default_factory=SystemClock)
     runs_services: bool = True
     runs_timers: bool = True
     most_live: int = MOST_LIVE
+    most_attempts: int = MOST_ATTEMPTS
     events_limit: int = EVENTS_LIMIT
     grace_seconds: float = 5.0
     store: OpenOptions = field(default_factory=OpenOptions)
     reached: Reached = nothing_happens
     watch: Callable[[Notice], None] | None = None
     watchdog: bool = True
+    limit_seconds: float = LIMIT_SECONDS
+    worker_limit_seconds: float = WORKER_LIMIT_SECONDS
     patrols: bool = True
 
 
@@ -66,20 +72,34 @@ class EmbeddedEngine:
     """An engine on one store. Make it with `open_engine`; all its methods belong to the event loop that opened it."""
 
     def __init__(self, store: Store, registry: Registry, release: int, options: EngineOptions) -> None:
+        with store.readers.snapshot() as view:
+            accepted_behind_us = int(view.find_meta(CLOCK_ACCEPTED) or 0)
         self.store = store
-        self._registry = registry
         self._options = options
-        self._watchdog = Watchdog(marker_path(store.path) if options.watchdog else None)
+        self._watchdog = Watchdog(
+            marker_path(store.path) if options.watchdog else None,
+            limit_seconds=options.limit_seconds,
+            worker_limit_seconds=options.worker_limit_seconds,
+        )
         self._live = LiveInstances(registry, self._watchdog, most=options.most_live)
-        self._intake = IntakeClock(options.clock, last_intake_us=store.last_recorded_us())
+        self._intake = IntakeClock(
+            options.clock, last_intake_us=store.last_recorded_us(), accepted_behind_us=accepted_behind_us
+        )
         wake_records = WakeRecords(registry)
-        advance = Advance(registry, self._live, wake_records, self._watchdog, release, options.events_limit)
-        self._dispatcher = Dispatcher(registry, self.submit, reached=options.reached)
+        advance = Advance(registry, self._live, wake_records, release, options.events_limit)
+        self._dispatcher = Dispatcher(
+            registry, self.submit, reached=options.reached, freed=self._look_again, most=options.most_attempts
+        )
         self._writer = Writer(
             store, Decider(advance), self._intake, room=self._room, carry_out=self._carry_out, reached=options.reached
         )
+        self._due_work = DueWork(
+            registry, self.submit, runs_timers=options.runs_timers, room=self._room, tell=self._tell_of_problem
+        )
         self._wake_ups = WakeUps(options.clock.wall_us, self.apply_due)
-        self._wait_patrol = WaitPatrol(store.readers, self._tell_of_problem)
+        self._wait_patrol = WaitPatrol(
+            store.readers, lambda problem: self._tell_of_problem(f"nothing will wake it: {problem}")
+        )
         self._running: list[asyncio.Task[None]] = []
 
     async def submit(self, request: Request) -> Accepted:
@@ -88,24 +108,26 @@ class EmbeddedEngine:
 
     async def apply_due(self) -> int | None:
         """Fire what timers are due and begin what attempts are due; gives when the next of them is, in microseconds."""
-        while True:
-            accepted = await self.submit(Request("due", ENGINE_ACTOR, self._decide_due, recorded=False))
-            if not accepted.outcome["more"]:
-                break
+        await self._due_work.apply()
         with self.store.readers.snapshot() as view:
             due = [view.next_timer_due_us() if self._options.runs_timers else None]
             if self._options.runs_services and self._dispatcher.room:
                 due.append(view.next_service_due_us())
-        return min((each for each in due if each is not None), default=None)
+        next_us = min((each for each in due if each is not None), default=None)
+        if next_us is not None and self._due_work.set_aside:
+            next_us = max(next_us, self._options.clock.wall_us() + SET_ASIDE_PAUSE_US)
+        return next_us
 
     @property
     def clock_distrust(self) -> str | None:
         """Why the wall clock is not trusted; None while it is."""
         return self._intake.distrust
 
-    def accept_clock(self) -> None:
-        """Trust the wall clock as it is now."""
-        self._intake.accept()
+    def accept_clock(self) -> int:
+        """Trust the wall clock as it is now; gives by how many microseconds it is behind the last request."""
+        behind_us = self._intake.accept()
+        self._look_again()
+        return behind_us
 
     async def close(self, *, at_once: bool = False) -> None:
         """Take nothing more, wait for what is under way, and close the store."""
@@ -137,8 +159,15 @@ class EmbeddedEngine:
             self._writer.stop(f"The engine's {task.get_name()} ended with an error: {error}.")
 
     def _tell_of_problem(self, problem: str) -> None:
-        if self._options.watch is not None:
-            self._options.watch(Notice(self._options.clock.wall_us(), "", f"nothing will wake it: {problem}"))
+        self._tell(Notice(self._options.clock.wall_us(), "", problem))
+
+    def _tell(self, notice: Notice) -> None:
+        if self._options.watch is None:
+            return
+        try:
+            self._options.watch(notice)
+        except Exception:  # whoever watches must not be able to stop what is watched
+            log.exception("Whoever watches the engine failed on: %s", notice.text)
 
     def _room(self) -> int:
         return self._dispatcher.room if self._options.runs_services else 0
@@ -152,23 +181,11 @@ class EmbeddedEngine:
                 self._dispatcher.start(attempt)
         if effects.due_us is not None:
             self._wake_ups.expect(effects.due_us)
-        if self._options.watch is not None:
-            for notice in effects.notices:
-                self._options.watch(notice)
+        for notice in effects.notices:
+            self._tell(notice)
 
-    def _service(self, operation: str) -> Service[..., object] | None:
-        found = self._registry.find_operation(operation)
-        return found if isinstance(found, Service) else None
-
-    def _decide_due(self, view: View) -> Decision:
-        instances = view.instances_with_due_timers(limit=MOST_DUE_AT_ONCE) if self._options.runs_timers else []
-        room = min(self._room(), MOST_DUE_AT_ONCE)
-        calls = view.due_service_calls(limit=room) if room else []
-        return Decision(
-            outcome={"more": len(instances) == MOST_DUE_AT_ONCE or (bool(calls) and len(calls) == room)},
-            fires=tuple(instances),
-            services=tuple(ServiceChange(begin(row, self._service(row.operation), view.now_us)) for row in calls),
-        )
+    def _look_again(self) -> None:
+        self._wake_ups.expect(0)
 
 
 async def open_engine(
@@ -191,8 +208,9 @@ async def open_engine(
         now_us = options.clock.wall_us()
         with store.begin() as batch:
             number = release.keep(batch, now_us)
-            recover(batch, registry, culprit=read_marker(marker_path(store.path)), now_us=now_us)
+            recover(batch, registry, culprit=find_culprit(marker_path(store.path)), now_us=now_us)
             batch.commit()
+        remove_marker(marker_path(store.path))
         engine = EmbeddedEngine(store, registry, number, options)
         engine.start()
     except BaseException:

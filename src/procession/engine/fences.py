@@ -5,31 +5,53 @@ runs. Reading files under `sys.path`, the standard library and the time-zone dat
 `ZoneInfo` and tracebacks open files too. Clocks raise no audit event; the static check finds those.
 """
 
+import logging
 import os
 import sys
 import sysconfig
 import threading
 import zoneinfo
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from procession.kernel import HaltInstance
+
+PROCESS_LOGGER = "procession.process"
 
 _FORBIDDEN_PREFIXES = {
     "socket.": "opens a socket",
     "subprocess.": "starts a program",
     "os.exec": "starts a program",
+    "os.spawn": "starts a program",
     "os.posix_spawn": "starts a program",
+    "os.startfile": "starts a program",
     "os.fork": "forks the worker",
     "os.system": "starts a program",
-    "_thread.start_new_thread": "starts a thread",
+    "os.kill": "sends a signal",
+    "_thread.start_": "starts a thread",
     "sqlite3.connect": "opens a database",
+    "time.sleep": "stops the whole worker with time.sleep (in a process, `await after(…)` waits)",
     "os.remove": "deletes a file",
     "os.rename": "renames a file",
     "os.mkdir": "makes a folder",
     "os.rmdir": "deletes a folder",
     "os.truncate": "changes a file",
+    "os.link": "makes a link",
+    "os.symlink": "makes a link",
+    "os.chmod": "changes a file",
+    "os.chown": "changes a file",
+    "os.utime": "changes a file",
+    "os.setxattr": "changes a file",
+    "os.removexattr": "changes a file",
+    "os.chdir": "changes the working folder",
+    "os.putenv": "changes the environment",
+    "os.unsetenv": "changes the environment",
     "shutil.": "changes files",
+    "tempfile.": "makes a file",
+    "syslog.": "writes to the system's log",
 }
 _FORBIDDEN_EVENTS = tuple(_FORBIDDEN_PREFIXES)
+_LISTING_EVENTS = ("os.listdir", "os.scandir")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 
 _running = threading.local()
@@ -53,11 +75,13 @@ def install_fences() -> None:
     if not _installed:
         _installed = True
         sys.addaudithook(_audit)
+        _let_notes_out(logging.getLogger(PROCESS_LOGGER))
 
 
-def fence_up() -> None:
-    """From here on the present thread runs process code."""
+def fence_up(instance: str = "") -> None:
+    """From here on the present thread runs process code, of the instance of that name."""
     _running.active = True
+    _running.instance = instance
 
 
 def fence_down() -> None:
@@ -65,37 +89,74 @@ def fence_down() -> None:
     _running.active = False
 
 
+@contextmanager
+def _fence_lowered() -> Iterator[None]:
+    was_active, _running.active = getattr(_running, "active", False), False
+    try:
+        yield
+    finally:
+        _running.active = was_active
+
+
+def _let_notes_out(logger: logging.Logger) -> None:
+    """Notes of process code go to wherever the logs go (files, sockets), and say which instance they are of."""
+    call_handlers = logger.callHandlers
+
+    def call_handlers_outside(record: logging.LogRecord) -> None:
+        record.instance = getattr(_running, "instance", "")
+        with _fence_lowered():
+            call_handlers(record)
+
+    logger.callHandlers = call_handlers_outside  # type: ignore[method-assign]
+
+
 def _audit(event: str, arguments: tuple[object, ...]) -> None:
     if not getattr(_running, "active", False):
         return
     if event == "open":
         _audit_open(arguments)
-    elif event.startswith(_FORBIDDEN_EVENTS):
+    elif event in _LISTING_EVENTS:
+        name = _name_of(arguments) or os.curdir
+        if not _is_readable(name):
+            raise FenceReached(f"lists the folder {name}")
+    elif event.startswith(_FORBIDDEN_EVENTS) and not _keeps_bytecode(event, arguments):
         what = next(text for prefix, text in _FORBIDDEN_PREFIXES.items() if event.startswith(prefix))
-        raise _fence_reached(what)
+        raise FenceReached(what)
 
 
 def _audit_open(arguments: tuple[object, ...]) -> None:
-    path, mode, flags = (*arguments, None, None, None)[:3]
+    _, mode, flags = (*arguments, None, None, None)[:3]
     writes = (isinstance(mode, str) and any(letter in mode for letter in "wax+")) or (
         isinstance(flags, int) and bool(flags & _WRITING)
     )
-    if not isinstance(path, str | bytes):
-        return
-    name = os.fsdecode(path)
-    if writes and not name.endswith((".pyc",)) and "__pycache__" not in name:
-        raise _fence_reached(f"writes the file {name}")
+    name = _name_of(arguments)
+    if name is None:
+        return  # a descriptor that is open already
+    if writes and not _is_bytecode(name):
+        raise FenceReached(f"writes the file {name}")
     if not writes and not _is_readable(name):
-        raise _fence_reached(f"reads the file {name}")
+        raise FenceReached(f"reads the file {name}")
 
 
-def _fence_reached(what: str) -> FenceReached:
-    fence_down()  # what follows (a traceback, the halt record) reads files
-    return FenceReached(what)
+def _name_of(arguments: tuple[object, ...]) -> str | None:
+    path = arguments[0] if arguments else None
+    return os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else None
+
+
+def _keeps_bytecode(event: str, arguments: tuple[object, ...]) -> bool:
+    """Whether this is how an import keeps what it has compiled."""
+    name = _name_of(arguments)
+    return event in ("os.mkdir", "os.rename", "os.remove") and name is not None and _is_bytecode(name)
+
+
+def _is_bytecode(name: str) -> bool:
+    if sys.pycache_prefix and os.path.realpath(name).startswith(os.path.realpath(sys.pycache_prefix)):
+        return True
+    return name.endswith(".pyc") or "__pycache__" in name
 
 
 def _is_readable(name: str) -> bool:
-    resolved = os.path.realpath(name)
+    resolved = os.path.realpath(name) + os.sep
     return any(resolved.startswith(root) for root in _readable_roots())
 
 

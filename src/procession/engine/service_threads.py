@@ -4,55 +4,68 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """What a function raised. It crosses as a value: a future takes not every error, and some would end its loop."""
+
+    error: BaseException
 
 
 @dataclass(slots=True)
 class _Job(Generic[R]):
     function: Callable[[], R]
     loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[R]"
+    future: "asyncio.Future[R | _Raised]" = field(init=False)
+    has_ended: bool = False
+    is_abandoned: bool = False
+
+    def __post_init__(self) -> None:
+        self.future = self.loop.create_future()
 
     def run(self) -> None:
+        outcome: R | _Raised
         try:
-            result = self.function()
+            outcome = self.function()
         except BaseException as error:  # delivered to whoever awaits the future
-            self._deliver(self._set_exception, error)
-        else:
-            self._deliver(self._set_result, result)
+            outcome = _Raised(error)
+        self.tell(lambda: self._deliver(outcome))
 
-    def _deliver(self, deliver: Callable[..., None], outcome: object) -> None:
+    def tell(self, what: Callable[[], None]) -> None:
+        """Have something called in the engine's loop."""
         try:
-            self.loop.call_soon_threadsafe(deliver, outcome)
+            self.loop.call_soon_threadsafe(what)
         except RuntimeError:
-            pass  # the engine's loop has closed: nobody waits for this result, and the call is attempted again later
+            pass  # the loop has closed: nobody waits for this result, and the call is attempted again later
 
-    def _set_result(self, result: R) -> None:
+    def _deliver(self, outcome: R | _Raised) -> None:
         if not self.future.done():
-            self.future.set_result(result)
-
-    def _set_exception(self, error: BaseException) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
+            self.future.set_result(outcome)
 
 
 class ServiceThreads:
-    """Runs functions in a growing set of daemon threads that are used again."""
+    """Runs functions in a growing set of daemon threads that are used again.
 
-    def __init__(self) -> None:
+    `freed` is called in the loop when a function that was abandoned has returned at last.
+    """
+
+    def __init__(self, freed: Callable[[], None]) -> None:
+        self._freed = freed
         self._jobs: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
         self._idle = 0
         self._lock = threading.Lock()
         self.started = 0
+        self.abandoned = 0
+        """How many functions run on though nobody waits for them any more."""
 
     async def run(self, function: Callable[[], R]) -> R:
         """The result of `function`, run in a thread. Cancelling abandons the thread; it ends when the function returns."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[R] = loop.create_future()
-        job = _Job(function, loop, future)
+        job = _Job(function, asyncio.get_running_loop())
         with self._lock:
             needs_thread = self._idle <= self._jobs.qsize()
             if needs_thread:
@@ -60,7 +73,22 @@ class ServiceThreads:
         self._jobs.put(job)
         if needs_thread:
             threading.Thread(target=self._work, name=f"procession service {self.started}", daemon=True).start()
-        return await future
+        try:
+            outcome = await job.future
+        except asyncio.CancelledError:
+            self._abandon(job)
+            raise
+        if not isinstance(outcome, _Raised):
+            return outcome
+        if isinstance(outcome.error, Exception | SystemExit | asyncio.CancelledError):
+            raise outcome.error
+        raise RuntimeError(f"it raised {type(outcome.error).__name__}") from outcome.error
+
+    def _abandon(self, job: _Job[R]) -> None:
+        with self._lock:
+            if not job.has_ended:
+                job.is_abandoned = True
+                self.abandoned += 1
 
     def _work(self) -> None:
         while True:
@@ -69,4 +97,10 @@ class ServiceThreads:
             job = self._jobs.get()
             with self._lock:
                 self._idle -= 1
-            job.run()
+            if not job.is_abandoned:  # before it began
+                job.run()
+            with self._lock:
+                job.has_ended = True
+                if job.is_abandoned:
+                    self.abandoned -= 1
+                    job.tell(self._freed)

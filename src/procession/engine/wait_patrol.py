@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from procession.errors import StoreError
 from procession.store.readers import Readers
 
 log = logging.getLogger("procession.engine")
@@ -25,9 +26,12 @@ class WaitPatrol:
         self._known: frozenset[str] = frozenset()
 
     async def run(self) -> None:
-        """Until cancelled: walk, then pause."""
+        """Until cancelled: walk, then pause. A store that cannot be read at the moment is looked at again later."""
         while True:
-            await self.walk()
+            try:
+                await self.walk()
+            except StoreError as error:
+                log.error("Whether anything is stuck cannot be told: %s", error)
             await asyncio.sleep(self._pause_seconds)
 
     async def walk(self) -> frozenset[str]:

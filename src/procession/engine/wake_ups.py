@@ -1,9 +1,17 @@
 """Knows when something is due next, and says so to the writer: timers and repeated attempts."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
+from procession.engine.clock import ClockNotTrusted
+from procession.engine.contract import EngineStopped
+from procession.errors import StoreError
+
+log = logging.getLogger("procession.engine")
+
 MOST_WAIT_US = 30_000_000
+PAUSE_SECONDS = 1.0
 
 
 class WakeUps:
@@ -26,14 +34,35 @@ class WakeUps:
             self._changed.set()
 
     async def run(self) -> None:
-        """Until cancelled: apply what is due; `apply_due` returns when the next is due, or None."""
+        """Until cancelled, or the engine stops: apply what is due; `apply_due` returns when the next is due, or None.
+
+        Where nothing can be applied at the moment (the clock is not trusted, the disk fails) it is tried again.
+        """
+        complaint = ""
         while True:
             self._next_us = None
             self._changed.clear()
-            due_us = await self._apply_due()
+            try:
+                due_us = await self._apply_due()
+            except EngineStopped:
+                return
+            except (ClockNotTrusted, StoreError) as error:
+                if str(error) != complaint:
+                    log.error("What is due waits: %s", error)
+                complaint = str(error)
+                await self._pause()
+                continue
+            complaint = ""
             if due_us is not None:
                 self.expect(due_us)
             await self._sleep()
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(PAUSE_SECONDS):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
 
     async def _sleep(self) -> None:
         while True:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from procession.engine.clock import IntakeClock
@@ -17,7 +17,7 @@ from procession.engine.contract import Accepted, EngineStopped, Request
 from procession.engine.crash_points import CrashPoint, Reached
 from procession.engine.deciding import Decider
 from procession.engine.turn import Effects
-from procession.errors import InternalError, OperatorError, PerformerError, ProcessionError, StoreError
+from procession.errors import InternalError, OperatorError, PerformerError, ProcessionError, StoreDamaged, StoreError
 from procession.store.batch import Batch
 from procession.store.opening import Store
 
@@ -59,6 +59,7 @@ class Writer:
         self._arrived = asyncio.Event()
         self._stopped: str | None = None
         self._commit_seconds = 0.0
+        self._unsure: list[Effects] = []
         self.commits = 0
 
     def submit(self, request: Request) -> "asyncio.Future[Accepted]":
@@ -104,29 +105,38 @@ class Writer:
 
     async def _run_batch(self, pending: list[_Pending]) -> None:
         try:
-            await self._try_batch(pending)
+            committed = await self._try_batch(pending)
         except StoreError as error:
-            self._fail_store(pending, error)
+            if self._store.is_failed or not isinstance(error, StoreDamaged):
+                self._fail_store(pending, error)
+            else:
+                await self._run_alone(pending, error)
+            return
         except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):
             for one in pending:
                 _refuse(one, EngineStopped("The engine was interrupted.", remedy="Nothing of the request was kept."))
             raise
         except Exception as error:
-            if len(pending) == 1:
-                log.exception(
-                    "A request of kind %r failed inside the engine; nothing of it was kept.", pending[0].request.kind
-                )
-                _refuse(pending[0], _as_internal(pending[0].request, error))
-                return
+            await self._run_alone(pending, error)
+            return
+        self._after_commit(pending, *committed)
+
+    async def _run_alone(self, pending: list[_Pending], error: Exception) -> None:
+        """One request of a batch cannot be carried out: each is tried alone, and only the culprit is refused."""
+        if len(pending) > 1:
             for one in pending:
                 await self._run_batch([one])
+            return
+        kind = pending[0].request.kind
+        log.error("A request of kind %r failed inside the engine; nothing of it was kept.", kind, exc_info=error)
+        _refuse(pending[0], _as_internal(pending[0].request, error))
 
-    async def _try_batch(self, pending: list[_Pending]) -> None:
+    async def _try_batch(self, pending: list[_Pending]) -> "tuple[Batch, list[Outcome], Effects]":
+        """Decide, write and commit. Whatever is raised from here, nothing was acknowledged."""
         effects = Effects(room=self._room())
         started = time.thread_time()
         batch = self._store.begin()
         outcomes: list[Outcome] = []
-        touched: Collection[int] = ()
         try:
             for index, one in enumerate(pending):
                 outcomes.append(self._decide(batch, effects, one.request))
@@ -134,18 +144,18 @@ class Writer:
                     self._waiting.extendleft(reversed(pending[index + 1 :]))
                     del pending[index + 1 :]
                     break
-            touched = batch.instances.touched
             await self._commit(batch)
         except BaseException:
-            self._decider.forget(touched or batch.instances.touched)
+            self._decider.forget(batch.touched)
             batch.rollback()
             raise
-        self._decider.remember(batch.instances.get(each) for each in touched)
-        self._after_commit(pending, outcomes, effects)
+        return batch, outcomes, effects
 
     def _decide(self, batch: Batch, effects: Effects, request: Request) -> Outcome:
         try:
             return self._decider.decide(batch, effects, request)
+        except StoreError:
+            raise  # half of the request may be in the batch
         except (PerformerError, OperatorError) as refusal:
             return refusal
 
@@ -154,14 +164,15 @@ class Writer:
         self._reached(CrashPoint.BEFORE_COMMIT)
         started = time.perf_counter()
         if self._commit_seconds > SLOW_COMMIT_SECONDS:
-            await asyncio.to_thread(batch.commit)
+            await _in_thread(batch.commit)
         else:
             batch.commit()
         self._commit_seconds += 0.1 * (time.perf_counter() - started - self._commit_seconds)
         self.commits += 1
         self._reached(CrashPoint.AFTER_COMMIT)
 
-    def _after_commit(self, pending: list[_Pending], outcomes: list[Outcome], effects: Effects) -> None:
+    def _after_commit(self, pending: list[_Pending], batch: Batch, outcomes: list[Outcome], effects: Effects) -> None:
+        self._decider.remember(batch.instances.get(each) for each in batch.touched)
         self._decider.forget(effects.spent)
         for one, outcome in zip(pending, outcomes, strict=True):
             if isinstance(outcome, Accepted):
@@ -172,7 +183,10 @@ class Writer:
         self._reached(CrashPoint.AFTER_REPLY)
         self._carry_out(effects)
         if self._store.checkpoint_is_due:
-            self._store.checkpoint()
+            try:
+                self._store.checkpoint()
+            except StoreError as error:
+                self._fail_store([], error)
 
     def _fail_store(self, pending: list[_Pending], error: StoreError) -> None:
         """Acknowledge none of the batch; the store is opened anew so that what is really in it counts."""
@@ -184,6 +198,35 @@ class Writer:
             self._store.reopen()
         except ProcessionError as still:
             log.error("The store cannot be opened again yet: %s", still)
+
+
+async def _in_thread(commit: Callable[[], None]) -> None:
+    """Run a commit in a thread. Whoever cancels must wait for its end: nothing may touch the connection before."""
+    running = asyncio.create_task(asyncio.to_thread(commit))
+    is_cancelled = False
+    while not running.done():
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            is_cancelled = True
+        except Exception:  # noqa: S110 - it is raised below, and once
+            pass
+    running.result()
+    if is_cancelled and (task := asyncio.current_task()) is not None:
+        task.cancel()  # at the next wait: what is durable is acknowledged first
+
+
+async def _to_its_end(commit: "asyncio.Future[None]") -> None:
+    """Wait for a commit, which cannot be taken back: a cancellation that comes meanwhile takes effect after the answers."""
+    was_cancelled = False
+    while not commit.done():
+        try:
+            await asyncio.wait([commit])
+        except asyncio.CancelledError:
+            was_cancelled = True
+    commit.result()
+    if was_cancelled and (task := asyncio.current_task()) is not None:
+        task.cancel()
 
 
 def _refuse(pending: _Pending, error: BaseException) -> None:

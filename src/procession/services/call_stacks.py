@@ -7,6 +7,7 @@ from typing import Any
 
 from procession.engine import asyncio_names
 from procession.engine.fences import fence_down, fence_up, install_fences
+from procession.engine.present_names import in_present_names
 from procession.errors import ProcessionError
 from procession.kernel import BranchStack, Divergence, HaltInstance, Instance
 from procession.language.registry import Registry
@@ -52,7 +53,8 @@ def _by_replay(
     row: InstanceRow, history: list[EventRow], places: Places, load: Callable[[], Registry], with_variables: bool
 ) -> tuple[BranchShown, ...]:
     try:
-        process = load().find_process(row.process)
+        registry = load()
+        process = registry.find_process(row.process)
     except ProcessionError as error:
         raise ReplayFailed(f"The application does not load: {error}") from error
     if process is None or row.secret is None:
@@ -61,8 +63,8 @@ def _by_replay(
     asyncio_names.install()
     instance = Instance(process.program(row.secret), seed=row.secret)
     try:
-        events = [decode_event(event) for event in history]
-        fence_up()
+        events = [in_present_names(decode_event(event), registry) for event in history]
+        fence_up(row.name)
         try:
             instance.replay(events)
         finally:

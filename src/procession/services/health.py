@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from procession.engine.clock import HOUR_US
+from procession.engine.clock import distrust_at_opening
+from procession.engine.embedded import CLOCK_ACCEPTED
 from procession.errors import ProcessionError
 from procession.kernel import InstanceState
 from procession.services.application import Application
@@ -173,13 +174,14 @@ def _overdue(view: View) -> list[Concern]:
 
 def _clock(view: View) -> list[Concern]:
     behind_us = view.last_request_us() - time.time_ns() // 1000
-    if behind_us <= HOUR_US:
+    distrust = distrust_at_opening(behind_us, int(view.find_meta(CLOCK_ACCEPTED) or 0))
+    if distrust is None:
         return []
     return [
         Concern(
             "clock",
             "wall clock",
-            f"The wall clock is {behind_us / HOUR_US:.1f} hours behind the last request in the store.",
+            distrust,
             "Set the clock right, or accept it as it is with `procession doctor --accept-clock` while the engine runs.",
         )
     ]

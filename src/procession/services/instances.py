@@ -9,6 +9,7 @@ from procession.language.process import Process, input_digest
 from procession.language.registry import Registry
 from procession.services.commands import Order, StartInstance
 from procession.services.desk import Answer, Desk
+from procession.store.instances import InstanceRow
 
 
 class NoSuchProcess(PerformerError):
@@ -42,7 +43,7 @@ async def start(desk: Desk, order: Order, command: StartInstance) -> Answer:
     new = NewInstance(process, encoded, process.title_for(values), order.actor, key)
 
     def decide(view: View) -> Decision:
-        holder = view.open_instance(process.name, key) if key is not None else None
+        holder = _holder(view, process, key) if key is not None else None
         if holder is None:
             return Decision(start=new)
         if holder.secret is not None and input_digest(holder.secret, encoded) == holder.input_digest:
@@ -64,3 +65,9 @@ async def start(desk: Desk, order: Order, command: StartInstance) -> Answer:
         "repeated": accepted.repeated or bool(accepted.outcome.get("repeated")),
         "halted": accepted.halted,
     }
+
+
+def _holder(view: View, process: Process[..., object], key: str) -> InstanceRow | None:
+    """The instance that has this business key, started under the process's present name or a former one."""
+    found = (view.open_instance(name, key) for name in (process.name, *process.was))
+    return next((row for row in found if row is not None), None)

@@ -1,0 +1,97 @@
+"""Has applied what is due: timers fire, attempts at services begin.
+
+Everything due is one request. Where that fails, it is tried again one by one, so that whatever cannot be applied stands
+alone: it is set aside until the next start and told, and everything else goes on.
+"""
+
+import logging
+from collections.abc import Callable, Coroutine
+
+from procession.engine.attempts import begin
+from procession.engine.contract import Accepted, Decision, Request, ServiceChange, View
+from procession.errors import InternalError, StoreDamaged
+from procession.language.operations import Service
+from procession.language.registry import Registry
+
+log = logging.getLogger("procession.engine")
+
+ENGINE_ACTOR = "engine"
+MOST_DUE_AT_ONCE = 64
+
+Submit = Callable[[Request], Coroutine[object, object, Accepted]]
+
+
+class DueWork:
+    """Applies what is due. `room` says how many attempts may begin at the moment, `tell` passes on what was set aside."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        submit: Submit,
+        *,
+        runs_timers: bool,
+        room: Callable[[], int],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._registry = registry
+        self._submit = submit
+        self._runs_timers = runs_timers
+        self._room = room
+        self._tell = tell
+        self._tried: int | None = None
+        self.set_aside: set[int] = set()
+        """Instances whose timers or services cannot be applied, by number."""
+
+    async def apply(self) -> None:
+        """Apply everything that is due now."""
+        while await self._apply(MOST_DUE_AT_ONCE):
+            pass
+
+    async def _apply(self, most: int) -> bool:
+        """Apply so many timers and calls; gives whether there are more."""
+        try:
+            accepted = await self._submit(
+                Request("due", ENGINE_ACTOR, lambda view: self._decide(view, most), recorded=False)
+            )
+            return bool(accepted.outcome["more"])
+        except (InternalError, StoreDamaged) as error:
+            if most > 1:
+                return await self._apply_one_by_one()
+            if self._tried is None or self._tried in self.set_aside:
+                raise
+            self._set_aside(self._tried, error)
+            return True
+
+    async def _apply_one_by_one(self) -> bool:
+        for _ in range(2 * MOST_DUE_AT_ONCE):
+            if not await self._apply(1):
+                return False
+        return True
+
+    def _set_aside(self, instance: int, error: Exception) -> None:
+        self.set_aside.add(instance)
+        log.error("What is due of instance %d cannot be applied, and is set aside: %s", instance, error)
+        self._tell(f"what is due of instance {instance} cannot be applied: {error}")
+
+    def _decide(self, view: View, most: int) -> Decision:
+        """So many of the instances with due timers; where there are none, so many of the due calls."""
+        margin = len(self.set_aside)
+        instances: list[int] = []
+        if self._runs_timers:
+            found = view.instances_with_due_timers(limit=most + margin)
+            instances = [each for each in found if each not in self.set_aside][:most]
+        room = min(self._room(), most)
+        calls = []
+        if room and not (most == 1 and instances):
+            due = view.due_service_calls(limit=room + margin)
+            calls = [row for row in due if row.instance not in self.set_aside][:room]
+        self._tried = instances[0] if instances else calls[0].instance if calls else None
+        return Decision(
+            outcome={"more": bool(instances) or (bool(calls) and len(calls) == room)},
+            fires=tuple(instances),
+            services=tuple(ServiceChange(begin(row, self._service(row.operation), view.now_us)) for row in calls),
+        )
+
+    def _service(self, operation: str) -> Service[..., object] | None:
+        found = self._registry.find_operation(operation)
+        return found if isinstance(found, Service) else None
