@@ -8,12 +8,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from procession.engine.fences import fence_down, fence_up
 from procession.engine.halting import HaltRecord, record_of_fault, record_of_halt
 from procession.engine.live import LiveInstances, ProcessIsGone
 from procession.engine.turn import Turn
 from procession.engine.wake_records import WakeRecords
-from procession.engine.watchdog import Watchdog
 from procession.errors import OperatorError
 from procession.kernel import (
     CallEvent,
@@ -30,7 +28,6 @@ from procession.kernel import (
     InstanceHalted,
     InstanceStarted,
     InstanceState,
-    Outcome,
     RecordResult,
     RequestCall,
     SetAttributes,
@@ -64,7 +61,6 @@ class Advance:
     registry: Registry
     live: LiveInstances
     wake_records: WakeRecords
-    watchdog: Watchdog
     release: int
     events_limit: int = EVENTS_LIMIT
 
@@ -113,24 +109,29 @@ class Advance:
         try:
             live = self.live.get(turn.batch, row)
             kind = _kind_of_call(live, event)
-            outcome = self._run(live, row, event)
+            outcome = self.live.at_work(row.id, row.seq + 1, lambda: live.advance(event), name=row.name)
+            if outcome.halt is not None:
+                return record_of_halt(outcome.halt)
+            if (gone := self._gone(outcome.commands)) is not None:
+                return gone
+            self.wake_records.release(turn, row.id, event, kind=kind)
+            self._record(turn, row, live, event, outcome.commands)
+            return None
         except (Divergence, HaltInstance, ProcessIsGone) as fault:
             return record_of_fault(fault)
-        if outcome.halt is not None:
-            return record_of_halt(outcome.halt)
-        self.wake_records.release(turn, row.id, event, kind=kind)
-        self._record(turn, row, live, event, outcome.commands)
-        return None
+        except BaseException:
+            self.live.drop([row.id])  # it has gone on in memory, and its history has not
+            raise
 
-    def _run(self, live: Instance, row: InstanceRow, event: Event) -> Outcome:
-        """Run process code. A `HaltInstance` that gets out is the watchdog's, which arrived when the code had just come back."""
-        self.watchdog.enter(row.id, row.seq + 1)
-        fence_up()
-        try:
-            return live.advance(event)
-        finally:
-            fence_down()
-            self.watchdog.leave()
+    def _gone(self, commands: Sequence[Command]) -> HaltRecord | None:
+        """Why the instance cannot go on, where it asks for an operation that the application does not have."""
+        for command in commands:
+            if not isinstance(command, RequestCall) or command.kind is CallKind.TIMER:
+                continue
+            if command.operation not in self.registry.operations:
+                message = f"The process asks for {command.operation}, which is not among the application's operations."
+                return HaltRecord("operation-gone", message, b"{}")
+        return None
 
     def _record(self, turn: Turn, row: InstanceRow, live: Instance, event: Event, commands: Sequence[Command]) -> None:
         assert row.secret is not None

@@ -2,12 +2,14 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from procession.engine.fences import fence_down, fence_up
+from procession.engine.present_names import in_present_names
 from procession.engine.watchdog import Watchdog
 from procession.errors import OperatorError
-from procession.kernel import CallKind, Instance
+from procession.kernel import CallKind, HaltInstance, Instance
 from procession.language.registry import Registry
 from procession.store.batch import Batch
 from procession.store.event_rows import decode_event
@@ -16,6 +18,8 @@ from procession.store.instances import InstanceRow
 log = logging.getLogger("procession.engine")
 
 MOST_LIVE = 10_000
+
+R = TypeVar("R")
 
 
 class ProcessIsGone(OperatorError):
@@ -55,19 +59,34 @@ class LiveInstances:
             self._instances.move_to_end(row.id)
             return instance
         instance = self._new(row)
-        history = [decode_event(event) for event in batch.events.history(row.id)]
-        fence_up()
+        history = [in_present_names(decode_event(event), self._registry) for event in batch.events.history(row.id)]
         try:
-            instance.replay(history, before_event=lambda seq: self._watchdog.enter(row.id, seq))
+            self.at_work(
+                row.id,
+                0,
+                lambda: instance.replay(history, before_event=lambda seq: self._watchdog.enter(row.id, seq)),
+                name=row.name,
+            )
         except BaseException:
-            fence_down()
-            self._close(instance)
+            self._close(row.id, instance)
             raise
-        finally:
-            fence_down()
-            self._watchdog.leave()
         self._keep(row.id, instance)
         return instance
+
+    def at_work(self, number: int, seq: int, work: Callable[[], R], *, name: str = "") -> R:
+        """The result of `work`, which runs an instance's code: behind the fence, and watched."""
+        self._watchdog.enter(number, seq)
+        try:
+            fence_up(name)
+            try:
+                return work()
+            finally:
+                fence_down()
+                self._watchdog.leave()
+        except HaltInstance:  # the watchdog's, when the code was just back: what it cut short is done again
+            fence_down()
+            self._watchdog.leave()
+            raise
 
     def find_row(self, number: int) -> InstanceRow | None:
         """The row of a live instance as the last commit left it, so that it need not be read again."""
@@ -93,7 +112,7 @@ class LiveInstances:
             self._rows.pop(number, None)
             instance = self._instances.pop(number, None)
             if instance is not None:
-                self._close(instance)
+                self._close(number, instance)
 
     def close(self) -> None:
         """Forget all."""
@@ -115,12 +134,12 @@ class LiveInstances:
         while len(self._instances) > self._most:
             self.drop([next(iter(self._instances))])
 
-    def _close(self, instance: Instance) -> None:
-        fence_up()
+    def _close(self, number: int, instance: Instance) -> None:
         try:
-            teardown = instance.close()
-        finally:
-            fence_down()
+            teardown = self.at_work(number, 0, instance.close)
+        except HaltInstance as fault:
+            log.warning("Instance %d was cut short while it was dropped: %s", number, fault)
+            return
         if teardown.swallowed:
             self.set_aside += teardown.swallowed
             log.warning(

@@ -5,6 +5,7 @@ import logging
 
 from procession.engine.attempts import ServiceState, interrupted
 from procession.engine.wake_records import change_service_call
+from procession.engine.watchdog import Culprit
 from procession.kernel import InstanceHalted, InstanceState
 from procession.language.operations import Service
 from procession.language.registry import Registry
@@ -14,28 +15,27 @@ from procession.store.event_rows import encode_event
 log = logging.getLogger("procession.engine")
 
 
-def recover(batch: Batch, registry: Registry, *, culprit: tuple[int, int] | None, now_us: int) -> None:
-    """Take over attempts whose worker ended, and halt the instance whose code made the watchdog end it.
-
-    `culprit` is that instance and the sequence number of the event it was about to apply.
-    """
+def recover(batch: Batch, registry: Registry, *, culprit: Culprit | None, now_us: int) -> None:
+    """Take over attempts whose worker ended, and halt the instance whose code made the watchdog end it."""
     if culprit is not None:
-        _halt_culprit(batch, culprit[0], now_us)
+        _halt_culprit(batch, culprit, now_us)
     for row in batch.service_calls.in_state(ServiceState.RUNNING, limit=1_000_000):
         service = registry.find_operation(row.operation)
         change_service_call(batch, interrupted(row, service if isinstance(service, Service) else None, now_us))
 
 
-def _halt_culprit(batch: Batch, instance: int, now_us: int) -> None:
+def _halt_culprit(batch: Batch, culprit: Culprit, now_us: int) -> None:
+    instance = culprit.instance
     row = batch.instances.find(instance)
     if row is None or row.state != InstanceState.RUNNING:
         return
     message = (
         "Process code held the interpreter for so long that the worker had to be ended. "
-        "Look for an endless computation in a library call, and move it into a service."
+        "Look for an endless computation in a library call, or for code that waits for something outside, "
+        "and move it into a service."
     )
     at_us = max(row.now_us, now_us)
     batch.events.append(instance, [encode_event(InstanceHalted(at_us, "watchdog", message, b"{}", 0))])
-    halt = json.dumps({"code": "watchdog", "message": message, "at_us": at_us, "traceback": ""})
+    halt = json.dumps({"code": "watchdog", "message": message, "at_us": at_us, "traceback": culprit.traceback})
     batch.instances.change(instance, state=InstanceState.HALTED, halt=halt, now_us=at_us)
     log.error("%s was halted: %s", row.name, message)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from procession.errors import InternalError, StoreNotUsable
+from procession.errors import InternalError, ProcessionError, StoreNotUsable
 from procession.store.batch import Batch, Writer
 from procession.store.connections import OLDEST_SQLITE, Connection, Connections, SqliteConnections, connect_writer
 from procession.store.counters import read_counters
@@ -98,7 +98,11 @@ class Store:
     def reopen(self) -> None:
         """After a failed commit: a new connection, checked; what is in the store now is what counts."""
         self._close_connection()
-        self._writer, self.store_id = self._connect()
+        try:
+            self._writer, self.store_id = self._connect()
+        except ProcessionError as error:
+            self._writer.failure = self._writer.failure or error  # the old connection is closed: take nothing with it
+            raise
 
     def close(self) -> None:
         """Moves everything into the database, closes, and lets the lock go."""
