@@ -23,6 +23,7 @@ log = logging.getLogger("procession.services")
 
 MOST_ATTEMPTS = 256
 REPORT_PAUSE_SECONDS = 1.0
+CANCEL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,14 @@ class Dispatcher:
         self._most = most
         self._threads = ServiceThreads(freed)
         self._chance = random.Random()
+        self._is_closing = False
         self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
 
     @property
     def room(self) -> int:
         """How many more attempts may run at once. A thread that was given up counts until it ends."""
+        if self._is_closing:
+            return 0
         return max(0, self._most - len(self._running) - self._threads.abandoned)
 
     @property
@@ -82,12 +86,18 @@ class Dispatcher:
 
     async def close(self, *, grace_seconds: float) -> None:
         """Wait that long for running attempts, then cancel what is left; it is attempted again at the next start."""
-        tasks = list(self._running.values())
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=grace_seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        self._is_closing = True
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + grace_seconds
+        while self._running and (left := ends - loop.time()) > 0:
+            await asyncio.wait(self._running.values(), timeout=left)
+        late = list(self._running.values())
+        for task in late:
+            task.cancel()
+        if late:
+            _, deaf = await asyncio.wait(late, timeout=CANCEL_SECONDS)
+            for task in deaf:
+                log.error("An attempt at %s does not let itself be cancelled, and is left behind.", task.get_name())
 
     def _forget(self, key: tuple[int, int], done: "asyncio.Task[None]") -> None:
         was_full = self.room == 0

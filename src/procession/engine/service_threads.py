@@ -66,13 +66,8 @@ class ServiceThreads:
     async def run(self, function: Callable[[], R]) -> R:
         """The result of `function`, run in a thread. Cancelling abandons the thread; it ends when the function returns."""
         job = _Job(function, asyncio.get_running_loop())
-        with self._lock:
-            needs_thread = self._idle <= self._jobs.qsize()
-            if needs_thread:
-                self.started += 1
+        self._reserve_thread()
         self._jobs.put(job)
-        if needs_thread:
-            threading.Thread(target=self._work, name=f"procession service {self.started}", daemon=True).start()
         try:
             outcome = await job.future
         except asyncio.CancelledError:
@@ -84,6 +79,15 @@ class ServiceThreads:
             raise outcome.error
         raise RuntimeError(f"it raised {type(outcome.error).__name__}") from outcome.error
 
+    def _reserve_thread(self) -> None:
+        """Each job has a thread that waits for it: counted here, not when the thread has woken, which may be later."""
+        with self._lock:
+            if self._idle:
+                self._idle -= 1
+                return
+            self.started += 1
+        threading.Thread(target=self._work, name=f"procession service {self.started}", daemon=True).start()
+
     def _abandon(self, job: _Job[R]) -> None:
         with self._lock:
             if not job.has_ended:
@@ -92,14 +96,11 @@ class ServiceThreads:
 
     def _work(self) -> None:
         while True:
-            with self._lock:
-                self._idle += 1
             job = self._jobs.get()
-            with self._lock:
-                self._idle -= 1
             if not job.is_abandoned:  # before it began
                 job.run()
             with self._lock:
+                self._idle += 1
                 job.has_ended = True
                 if job.is_abandoned:
                     self.abandoned -= 1
