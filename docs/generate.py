@@ -7,9 +7,10 @@ import ast
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 PACKAGE = DOCS.parent / "src" / "procession"
@@ -104,7 +105,61 @@ def names_page() -> Iterator[str]:
             yield text
 
 
-PAGES = {"reference/errors.md": errors_page, "reference/names.md": names_page}
+def commands_page() -> Iterator[str]:
+    import typer
+
+    from procession.cli.main import app
+
+    yield "# Commands"
+    yield "Written by `make docs` from the command line itself. Every command takes `--help`."
+    group = typer.main.get_command(app)
+    yield from _commands_in(group, "procession")
+
+
+def _commands_in(command: Any, path: str) -> Iterator[str]:
+    """A group is opened, a command described. The parts of a command are what `--help` shows of it."""
+    if members := getattr(command, "commands", None):
+        for name in sorted(members):
+            yield from _commands_in(members[name], f"{path} {name}")
+        return
+    yield f"## {path}"
+    yield inspect.cleandoc(command.help or "")
+    yield command.epilog.replace("Example: ", "Example: `") + "`"
+    rows = [_row_of(parameter) for parameter in command.params if parameter.name != "help"]
+    yield "\n".join(["| | |", "|---|---|", *rows])
+
+
+def _row_of(parameter: Any) -> str:
+    written = ", ".join(f"`{each}`" for each in parameter.opts) if parameter.param_type_name == "option" else ""
+    shown = written or f"`{parameter.metavar or parameter.name.upper()}`"
+    return f"| {shown} | {(parameter.help or '').replace('|', '/')} |"
+
+
+def life_cycles_page() -> Iterator[str]:
+    from procession.kernel import CALL, INSTANCE
+    from procession.work.item import LIFE_CYCLE
+
+    yield "# Life cycles"
+    yield "Written by `make docs` from the tables that the machine itself goes by: what is not here cannot happen."
+    for title, table in (("Instance", INSTANCE), ("Call", CALL), ("Work item", LIFE_CYCLE)):
+        yield f"## {title}"
+        yield _diagram(table)
+
+
+def _diagram(table: Mapping[Any, Mapping[Any, Any]]) -> str:
+    lines = ["```mermaid", "stateDiagram-v2"]
+    for state, following in table.items():
+        for event, target in following.items():
+            lines.append(f"    {state.value} --> {target.value}: {getattr(event, '__name__', None) or event.value}")
+    return "\n".join([*lines, "```"])
+
+
+PAGES = {
+    "reference/commands.md": commands_page,
+    "reference/errors.md": errors_page,
+    "reference/life-cycles.md": life_cycles_page,
+    "reference/names.md": names_page,
+}
 
 
 def main() -> int:
