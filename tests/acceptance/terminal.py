@@ -40,6 +40,7 @@ class Terminal:
             "LANG": "C.UTF-8",
             "TZ": "Europe/Amsterdam",
             "COLUMNS": "120",
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             "PYTHONDONTWRITEBYTECODE": "1",  # a test that corrects a source within a second must not meet its old bytecode
         }
 

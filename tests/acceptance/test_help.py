@@ -1,0 +1,91 @@
+"""Every command explains itself with an example, and its help costs little."""
+
+import resource
+import shlex
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer.main
+
+from procession.cli.main import app
+from tests.acceptance.terminal import COMMAND, Terminal
+
+HELP_CPU_SECONDS = 0.3
+
+# Whoever reads them does not act, or acts on nothing that is recorded.
+WITHOUT_ACTOR = {"new", "run", "serve", "demo", "list", "show", "work show", "export log"}
+WITHOUT_REASON = {*WITHOUT_ACTOR, "work list"}
+
+
+def commands(group: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command by what is typed for it."""
+    for name, command in (group or typer.main.get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+ALL = dict(commands())
+
+
+def options_of(command: Any) -> set[str]:
+    return {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+
+
+def test_there_are_all_commands() -> None:
+    assert set(ALL) >= {
+        "new", "serve", "run", "start", "list", "show", "retry", "complete-call", "fail-call", "cancel", "doctor",
+        "export log", "work list", "work show", "work claim", "work start", "work save-draft", "work complete",
+        "work put-back", "work withdraw",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_command_has_an_example_that_it_understands(name: str) -> None:
+    command = ALL[name]
+    example = command.epilog.removeprefix("Example: ")
+    words = shlex.split(example)
+    assert words[: 1 + len(name.split())] == ["procession", *name.split()]
+    with command.make_context(name, words[1 + len(name.split()) :]):
+        pass  # it raises where the example does not fit the command's own options
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_command_takes_the_options_that_all_take(name: str) -> None:
+    options = options_of(ALL[name])
+    assert options >= {"--app", "--format", "--debug"}
+    assert ("--as" in options) == (name not in WITHOUT_ACTOR)
+    assert ("--reason" in options) == (name not in WITHOUT_REASON)
+    assert all(parameter.help for parameter in ALL[name].params), "each option says what it does"
+
+
+def test_help_costs_less_than_its_limit(terminal: Terminal) -> None:
+    """Of three runs the cheapest: the machine has other things to do."""
+    costs = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([*COMMAND, "--help"], env=terminal.environment, capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(costs) < HELP_CPU_SECONDS
+
+
+@pytest.mark.slow
+def test_there_is_colour_on_a_terminal_only(leave: Terminal) -> None:
+    leave.succeed("start", "leave", "days=3", "reason=a", "--as", "ann")
+    for arguments in (["list"], ["show", "leave-1"], ["--help"], ["work", "list", "--as", "bob"]):
+        assert "\x1b" not in leave.succeed(*arguments)
+
+
+@pytest.mark.slow
+def test_a_title_cannot_steer_the_terminal(leave: Terminal) -> None:
+    leave.succeed("start", "leave", "days=3", "reason=\x1b[2J[bold]rm\x07", "--as", "ann")
+    shown = (
+        leave.succeed("list") + leave.succeed("show", "leave-1", "-v", "--history") + leave.succeed("work", "show", "1")
+    )
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "[bold]rm" in shown, "what looks like markup is shown as it is"
