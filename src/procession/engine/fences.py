@@ -5,6 +5,7 @@ runs. Reading files under `sys.path`, the standard library and the time-zone dat
 `ZoneInfo` and tracebacks open files too. Clocks raise no audit event; the static check finds those.
 """
 
+import _thread
 import logging
 import os
 import sys
@@ -13,6 +14,7 @@ import threading
 import zoneinfo
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from procession.kernel import HaltInstance
 
@@ -75,7 +77,21 @@ def install_fences() -> None:
     if not _installed:
         _installed = True
         sys.addaudithook(_audit)
+        if sys.version_info < (3, 12):
+            _report_threads()
         _let_notes_out(logging.getLogger(PROCESS_LOGGER))
+
+
+def _report_threads() -> None:
+    """Before Python 3.12 a thread that starts is not told of: the event is raised here, for both names there are."""
+    start = _thread.start_new_thread
+
+    def reported_start(*arguments: Any) -> int:
+        _audit("_thread.start_new_thread", arguments)
+        return start(*arguments)
+
+    _thread.start_new_thread = reported_start
+    threading._start_new_thread = reported_start  # type: ignore[attr-defined]
 
 
 def fence_up(instance: str = "") -> None:
@@ -162,4 +178,4 @@ def _is_readable(name: str) -> bool:
 
 def _readable_roots() -> tuple[str, ...]:
     roots = [*sys.path, *sysconfig.get_paths().values(), *zoneinfo.TZPATH, sys.prefix, sys.base_prefix]
-    return tuple(os.path.realpath(root) + os.sep for root in roots if root)
+    return tuple(os.path.realpath(root) + os.sep for root in roots)  # an empty one is the working folder
