@@ -150,7 +150,7 @@ class Decider:
         if (known := self.advance.live.find_row(request.instance)) is not None:
             instances.know(known)
         row = instances.get(request.instance)
-        if row.state == InstanceState.RUNNING and not self.advance.live.waits_for_no_timer(row.id):
+        if row.state not in ENDED_STATES and not self.advance.live.waits_for_no_timer(row.id):
             self._apply_timers(turn, row, request.at_us)
             row = instances.get(request.instance)
         if row.state == InstanceState.HALTED and request.recorded and not request.passes_halt:

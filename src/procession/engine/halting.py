@@ -9,6 +9,10 @@ from dataclasses import dataclass
 
 from procession.errors import ProcessionError
 from procession.kernel import BranchStack, Divergence, Halt, HaltInstance, Site
+from procession.language.failures import clean_text, message_of
+
+LONGEST_LINE = 1_000
+MOST_LINES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +35,17 @@ def record_of_halt(halt: Halt) -> HaltRecord:
     detail: dict[str, object] = {"stack": [_branch(branch) for branch in halt.stack]}
     if halt.asked_meanwhile is not None:
         detail["asked_meanwhile"] = halt.asked_meanwhile
-    return HaltRecord(halt.code, halt.message, _encode(detail), _traceback(halt.exception))
+    return HaltRecord(halt.code, clean_text(halt.message), _encode(detail), _traceback(halt.exception))
 
 
 def record_of_fault(fault: BaseException) -> HaltRecord:
     """The record of a fault that kept a history from being replayed."""
     if isinstance(fault, Divergence):
-        return HaltRecord("divergence", str(fault), _encode(_divergence(fault)))
+        return HaltRecord("divergence", clean_text(str(fault)), _encode(_divergence(fault)))
     if isinstance(fault, HaltInstance):
-        return HaltRecord(fault.code, fault.message, _encode({}), _traceback(fault))
+        return HaltRecord(fault.code, clean_text(fault.message), _encode({}), _traceback(fault))
     code = fault.code if isinstance(fault, ProcessionError) else "bug"
-    return HaltRecord(code, str(fault), _encode({}), _traceback(fault))
+    return HaltRecord(code, message_of(fault), _encode({}), _traceback(fault))
 
 
 def _divergence(fault: Divergence) -> dict[str, object]:
@@ -69,7 +73,14 @@ def _site(site: Site) -> list[list[object]]:
 
 
 def _traceback(fault: BaseException | None) -> str:
-    return "" if fault is None else "".join(traceback.format_exception(fault))
+    """The traceback as far as a person reads it; an error's text may hold whole payloads."""
+    if fault is None:
+        return ""
+    lines = "".join(traceback.format_exception(fault)).splitlines()
+    if len(lines) > MOST_LINES:
+        half = MOST_LINES // 2
+        lines = [*lines[:half], f"  … {len(lines) - MOST_LINES} lines …", *lines[-half:]]
+    return "".join(f"{line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + '…'}\n" for line in lines)
 
 
 def _encode(content: dict[str, object]) -> bytes:
