@@ -105,7 +105,9 @@ class Client:
                 return
             world.somebody_is_held.clear()
             held = asyncio.create_task(world.somebody_is_held.wait(), name="settling")
+            world.turn_of_threads.set()
             await asyncio.wait({held, *busy}, return_when=asyncio.FIRST_COMPLETED)
+            world.turn_of_threads.clear()
             held.cancel()
 
     async def time_passes(self, until_us: int) -> None:

@@ -36,8 +36,8 @@ def compare_live(engine: EmbeddedEngine, registry: Registry) -> Iterator[str]:
     with engine.store.readers.snapshot() as view:
         for number, live in list(engine._live._instances.items()):
             row = view.instances.find(number)
-            if row is None or row.state == InstanceState.HALTED:
-                continue  # a halted instance is spent, and evicted when the batch is answered
+            if row is None or row.state in (InstanceState.HALTED, InstanceState.CANCELLED):
+                continue  # it is spent, and evicted when the batch is answered
             events = [decode_event(event) for event in view.history(number)]
             difference = _difference(picture_of(live), _replayed(registry, row, events))
             if difference:

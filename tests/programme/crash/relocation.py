@@ -17,6 +17,7 @@ async def check(what: str) -> str:
 @registry_office.service(attempts=6, backoff="1 minute")
 def note(what: str) -> str:
     """A plain function: it runs in a thread."""
+    present().wait_for_turn()
     return act("note", what)
 
 

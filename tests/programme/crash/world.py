@@ -13,10 +13,13 @@ import os
 import signal
 import struct
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from procession.engine.fences import fence_down
 
 _MOMENT = struct.Struct("<Q")
 START_US = 1_700_000_000_000_000
@@ -74,6 +77,7 @@ class World:
         self.points: list[str] = []
         self.held: set[asyncio.Task[Any]] = set()
         self.somebody_is_held = asyncio.Event()
+        self.turn_of_threads = threading.Event()
         self._goes_on: dict[str, asyncio.Event] = {}
         self._kill_at = kill_at
         self._looks = False
@@ -84,6 +88,7 @@ class World:
             return
         self.points.append(point)
         if len(self.points) == self._kill_at:
+            fence_down()  # process code may not send signals; whoever pulls the plug does not ask
             os.kill(os.getpid(), signal.SIGKILL)
 
     @contextmanager
@@ -103,6 +108,10 @@ class World:
         self.effects.add(step=step, key=key, at_us=self.clock.wall_us())
         self.reached(f"after the effect of {operation}")
         return made
+
+    def wait_for_turn(self) -> None:
+        """A thread goes on only when the engine has nothing else to do, so that each run has its points in one order."""
+        self.turn_of_threads.wait()
 
     async def hold(self, what: str) -> None:
         """Keep an outside system busy until the script lets it go on."""
