@@ -60,7 +60,12 @@ def _distributions() -> dict[str, str]:
     imported = {name.partition(".")[0] for name in sys.modules}
     by_package = _distributions_by_package()
     names = sorted({name for package in imported for name in by_package.get(package, ())})
-    return {name: importlib.metadata.version(name) for name in names}
+    return {name: _version_of(name) for name in names}
+
+
+@cache
+def _version_of(distribution: str) -> str:
+    return importlib.metadata.version(distribution)
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from procession.language.operations import Service
+from procession.store.opening import open_store
 from tests.programme.crash.planted import plant
 from tests.programme.crash.runs import deployed, run
 from tests.programme.crash.scripts import SCENARIOS, Scenario
@@ -32,8 +34,11 @@ _SCRATCH = Path("/dev/shm")  # memory where there is some: flushes cost nothing 
 def main() -> None:
     """Answer cases until there are no more."""
     _warm_up()
-    for line in sys.stdin:
-        print(json.dumps(_answer(json.loads(line))), flush=True)
+    with _folder() as name:
+        empty = Path(name) / "store.db"
+        open_store(empty).close()
+        for line in sys.stdin:
+            print(json.dumps(_answer(json.loads(line), empty)), flush=True)
 
 
 def _warm_up() -> None:
@@ -56,11 +61,13 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="procession-crash-", dir=_SCRATCH if _SCRATCH.is_dir() else None)
 
 
-def _answer(case: dict[str, Any]) -> dict[str, Any]:
+def _answer(case: dict[str, Any], empty: Path) -> dict[str, Any]:
     """The runs that are killed, one after the other, then one to the end; each judges first what the one before left."""
     scenario = SCENARIOS[case["scenario"]]
     with _folder() as name:
         folder = Path(name)
+        if not scenario.makes_store:
+            shutil.copyfile(empty, folder / empty.name)
         killed = 0
         found: dict[str, Any] = {}
         for kill_at in [*case["kills"], None]:

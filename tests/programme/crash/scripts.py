@@ -89,13 +89,14 @@ async def play_billing(client: Client) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A reference process, what is done with it, and how it is mended where it has to be."""
+    """A reference process, what is done with it, how it is mended where it has to be, and whether its run begins without a store."""
 
     name: str
     module: ModuleType
     play: Callable[[Client], Awaitable[None]]
     exercises: frozenset[str]
     mended: tuple[str, str] = ("", "")
+    makes_store: bool = False
     most_live: int = 1_000
 
 
@@ -104,7 +105,7 @@ _ALWAYS = frozenset({"file", "chain", "I1", "I2", "I3", "I4", "I5", "I6", "I7", 
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario("approval", approval, play_approval, _ALWAYS | {"I13"}),
+        Scenario("approval", approval, play_approval, _ALWAYS | {"I13"}, makes_store=True),
         Scenario("relocation", relocation, play_relocation, _ALWAYS, most_live=1),
         Scenario(
             "billing", billing, play_billing, _ALWAYS, ("return wrong[0]", 'return wrong[0] if wrong else "none"')
