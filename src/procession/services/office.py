@@ -23,6 +23,7 @@ from procession.services.commands import (
     WithdrawItem,
 )
 from procession.services.desk import Answer, Desk
+from procession.services.order_texts import check_texts
 
 
 class NoActor(PerformerError):
@@ -38,6 +39,7 @@ class Office(Desk):
         """Do what is ordered. Raises the refusal, a `ProcessionError` that says what to do."""
         if not order.actor.strip():
             raise NoActor("The command names nobody who gives it.", remedy="Name a person or a program with --as.")
+        check_texts(order)
         match order.command:
             case StartInstance():
                 return await instances.start(self, order, order.command)

@@ -69,8 +69,7 @@ def may_see(item: ItemView, performer: Performer) -> bool:
 
 def claim(item: ItemView, performer: Performer, *, seen_version: int | None = None) -> ItemChange:
     """Take the item without starting it. Claiming what one already holds changes nothing but is not an error."""
-    _check_version(item, seen_version)
-    _check_may_take(item, performer)
+    _check(item, performer, seen_version)
     if item.holder == performer.name:
         return ItemChange(item.id, (), ItemState(item.state), item.holder)
     return _change(item, (ItemEvent.CLAIMED,), performer.name)
@@ -78,8 +77,7 @@ def claim(item: ItemView, performer: Performer, *, seen_version: int | None = No
 
 def start(item: ItemView, performer: Performer, *, seen_version: int | None = None) -> ItemChange:
     """Begin work on the item, claiming it first where it is offered. Starting twice changes nothing."""
-    _check_version(item, seen_version)
-    _check_may_take(item, performer)
+    _check(item, performer, seen_version)
     if item.state == ItemState.STARTED:
         return ItemChange(item.id, (), ItemState.STARTED, item.holder)
     return _change(item, (ItemEvent.STARTED,), performer.name)
@@ -87,23 +85,20 @@ def start(item: ItemView, performer: Performer, *, seen_version: int | None = No
 
 def save_draft(item: ItemView, performer: Performer, draft: bytes, *, seen_version: int | None = None) -> ItemChange:
     """Keep a half-filled answer; it need not be valid. An item that is only offered is claimed by this."""
-    _check_version(item, seen_version)
-    _check_may_take(item, performer)
+    _check(item, performer, seen_version)
     events = (ItemEvent.DRAFT_SAVED,) if item.holder else (ItemEvent.CLAIMED, ItemEvent.DRAFT_SAVED)
     return _change(item, events, performer.name, draft=draft)
 
 
 def put_back(item: ItemView, performer: Performer, *, seen_version: int | None = None) -> ItemChange:
     """Give the item back to those it was offered to. The draft stays for whoever takes it next."""
-    _check_version(item, seen_version)
-    _check_may_take(item, performer)
+    _check(item, performer, seen_version)
     return _change(item, (ItemEvent.PUT_BACK,), None)
 
 
 def complete(item: ItemView, performer: Performer, *, seen_version: int | None = None) -> ItemChange:
     """Hand in the result; an item not yet started is started by this (so that who did it and when is always known)."""
-    _check_version(item, seen_version)
-    _check_may_take(item, performer)
+    _check(item, performer, seen_version)
     started = item.state == ItemState.STARTED
     events = (ItemEvent.COMPLETED,) if started else (ItemEvent.STARTED, ItemEvent.COMPLETED)
     return _change(item, events, performer.name, drops_draft=True)
@@ -136,6 +131,11 @@ def _change(
     for event in events:
         state = next_state(state, event)
     return ItemChange(item.id, events, state, holder, draft, drops_draft)
+
+
+def _check(item: ItemView, performer: Performer, seen_version: int | None) -> None:
+    _check_may_take(item, performer)  # first: who has it, or that it has ended, says more than that it has changed
+    _check_version(item, seen_version)
 
 
 def _check_version(item: ItemView, seen_version: int | None) -> None:
