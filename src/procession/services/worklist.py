@@ -6,6 +6,7 @@ from typing import Any, assert_never
 from procession.engine.contract import Accepted, Decision, InstanceIsHalted, View
 from procession.errors import AnswerRefused, AuthorError, InternalError, InvalidValue, PerformerError
 from procession.kernel import CallCompleted, CallStarted, CallWithdrawn, Event
+from procession.language.failures import message_of
 from procession.language.operations import Task
 from procession.services.commands import (
     ClaimItem,
@@ -118,8 +119,9 @@ async def result_of(desk: Desk, task: AnyTask, item: WorkItemRow, answer: object
     if requested is None or requested.payload is None:
         raise InternalError(f"The input of work item {item.id} is not in the store.", subject=str(item.id))
     inputs = task.inputs.decode(requested.payload)
+    limit = asyncio.timeout(BODY_TIMEOUT_SECONDS)
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+        async with limit:
             result = await task.derive(answer, inputs)
         return task.result.encode(result)
     except AnswerRefused as refused:
@@ -129,9 +131,12 @@ async def result_of(desk: Desk, task: AnyTask, item: WorkItemRow, answer: object
             subject=task.id,
             remedy="Correct it and hand it in again.",
         ) from refused
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        fault = f"{type(error).__name__}: {message_of(error)}"
+        if limit.expired() and isinstance(error, TimeoutError):
+            fault = f"it took longer than {BODY_TIMEOUT_SECONDS:g} seconds"
         raise BodyFailed(
-            f"The body of {task.id} failed on this answer: {type(error).__name__}: {error}.",
+            f"The body of {task.id} failed on this answer: {fault}.",
             subject=task.id,
             remedy=f"The answer is kept as a draft. The owner ({task.function.owner}) corrects {task.where}; then complete it again.",
         ) from error
