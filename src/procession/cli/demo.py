@@ -1,6 +1,7 @@
 """`procession demo`: the receipt of environmental permits of a Dutch municipality, run through the real engine."""
 
 import contextlib
+import os
 import shlex
 import shutil
 import sys
@@ -26,12 +27,6 @@ class Choices(StrEnum):
 
     FITTED = "fitted"
     UNIFORM = "uniform"
-
-
-class OptionsContradict(OperatorError):
-    """Options of the demo were given that do not go together."""
-
-    code = "options-contradict"
 
 
 class DemoInterrupted(OperatorError):
@@ -60,7 +55,9 @@ def demo(
         Choices, typer.Option("--choices", help="How generated performers choose among offers and answers.")
     ] = Choices.FITTED,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Repeat a run by its seed.")] = 1,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder of the last demo, and make one beside it.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the folder of the last demo, and make one beside it.")
+    ] = False,
 ) -> int:
     """Run a real process of a municipality with 27 activities, and leave it to try by hand."""
     import asyncio
@@ -68,11 +65,9 @@ def demo(
     from procession.services.demo import DemoOptions, run_demo
 
     if once and log is None:
-        raise OptionsContradict(
-            "--once runs the cases of a log, and none is named.", remedy="Name one with --log FILE."
-        )
+        raise typer.BadParameter("it runs the cases of a log: name one with --log FILE", param_hint="--once")
     if choices is Choices.UNIFORM and generate is None:
-        raise OptionsContradict("--choices uniform is for generated cases.", remedy="Say how many with --generate N.")
+        raise typer.BadParameter("uniform is for generated cases: say how many, --generate N", param_hint="--choices")
     options = DemoOptions(log, generate, choices is Choices.UNIFORM, seed, keep, invocation.folder)
     try:
         with _progress(invocation) as progress:
@@ -138,7 +133,7 @@ def _in_words(summary: "DemoSummary") -> None:
 
 
 def _three_commands(summary: "DemoSummary") -> tuple[str, str, str]:
-    program, app = shlex.quote(_program()), shlex.quote(summary.app)
+    program, app = _program(), shlex.quote(summary.app)
     return (
         f"{program} list --state running --app {app}",
         f"{program} work list --all --app {app}",
@@ -147,5 +142,11 @@ def _three_commands(summary: "DemoSummary") -> tuple[str, str, str]:
 
 
 def _program() -> str:
-    """How the person at this terminal calls Procession: by its name where it is found, else by its path."""
-    return "procession" if shutil.which("procession") is not None else sys.argv[0]
+    """How the person at this terminal calls Procession: by its name where that is this one, else by its path."""
+    this = Path(sys.argv[0]).absolute()
+    found = shutil.which("procession")
+    if found is not None and Path(found).resolve() == this.resolve():
+        return "procession"
+    if os.access(this, os.X_OK):
+        return shlex.quote(str(this))
+    return f"{shlex.quote(sys.executable)} -m procession.cli.main"

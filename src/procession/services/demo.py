@@ -1,18 +1,14 @@
 """The demonstration: the receipt of environmental permits, run through the real engine in a folder of its own."""
 
-import itertools
 import json
 import math
-import os
 import random
-import shutil
 import time
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from procession.errors import OperatorError
 from procession.services.application import Application, open_application
 from procession.services.demo_cases import (
     CaseScript,
@@ -24,33 +20,18 @@ from procession.services.demo_cases import (
     script_of,
     uniform_cases,
 )
+from procession.services.demo_folder import example_folder, make_folder
 from procession.services.demo_log import RecordedCase, read_log
 from procession.services.demo_run import Ledger, count_actions, run_cases
 from procession.simulation.fitted import FittedModel, fit, read_model, write_model
 from procession.simulation.rehearsal import Script
 from procession.simulation.specificity import Trigram, share_seen, trigrams
 from procession.simulation.uniform import random_run
-from procession.store import find_holder
 
-EXAMPLE = "permits"
 MODEL_FILE = "model.toml"
-STORE_FILE = "permits.db"
 UNIFORM_RUNS = 2_000
 DEFAULT_CASES = 200
 OPEN_CASES = 20
-_MARK = ".made-by-procession-demo"
-
-
-class DemoFolderTaken(OperatorError):
-    """The demo's folder holds something that the demo did not make; it is left alone."""
-
-    code = "demo-folder-taken"
-
-
-class ExampleMissing(OperatorError):
-    """The example's files are neither in the installed package nor beside the source."""
-
-    code = "example-missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,60 +85,13 @@ class _Work:
 async def run_demo(options: DemoOptions, progress: Progress) -> DemoSummary:
     """Make the application folder, run the cases, check what the store holds. Raises `LogNotReadable` before anything is made."""
     recorded = read_log(options.log) if options.log is not None else ()
-    application = open_application(make_folder(options))
+    application = open_application(make_folder(options.folder, keep=options.keep))
     work = _plan(options, application, recorded, progress)
     total = count_actions(work.cases)
     started = time.perf_counter()
     ledger = await run_cases(application, work.cases, lambda done: progress("running", done, total))
-    return _summary(options, work, ledger, time.perf_counter() - started)
-
-
-def make_folder(options: DemoOptions) -> Path:
-    """The demo's application folder, begun anew; beside the last one where that is to be kept. Raises `DemoFolderTaken`."""
-    folder = options.folder or default_home() / "demo" / EXAMPLE
-    if options.keep:
-        folder = _next_free(folder)
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / _MARK).is_file():
-            raise DemoFolderTaken(
-                f"{folder} holds files that the demo did not make.",
-                subject=str(folder),
-                remedy="Name another folder with --app.",
-            )
-        if find_holder(folder / STORE_FILE) is not None:
-            raise DemoFolderTaken(
-                f"An engine runs on the last demo in {folder}.",
-                subject=str(folder),
-                remedy="Stop it, or keep that demo with --keep: the new one is made beside it.",
-            )
-        shutil.rmtree(folder)
-    ignored = shutil.ignore_patterns("__pycache__", "tests", "*.db*")
-    shutil.copytree(example_folder(), folder, ignore=ignored, dirs_exist_ok=True)
-    (folder / _MARK).touch()
-    return folder
-
-
-def _next_free(folder: Path) -> Path:
-    beside = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
-    return next(each for each in itertools.chain([folder], beside) if not each.exists())
-
-
-def default_home() -> Path:
-    """Where Procession keeps what belongs to the user: $PROCESSION_HOME, else the user's folder for state."""
-    given = os.environ.get("PROCESSION_HOME")
-    if given:
-        return Path(given).expanduser()
-    state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "procession"
-
-
-def example_folder() -> Path:
-    """The example's files: in the installed package, or in the checkout. Raises `ExampleMissing`."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "examples" / EXAMPLE, package.parent.parent / "examples" / EXAMPLE):
-        if (folder / "procession.toml").is_file():
-            return folder
-    raise ExampleMissing("The example's files are not installed.", remedy="Install Procession again.")
+    seconds = time.perf_counter() - started
+    return _summary(work, ledger, _specificity(options, work, progress), seconds)
 
 
 def load_model() -> FittedModel:
@@ -189,7 +123,7 @@ def _plan(
     if options.uniform:
         cases = uniform_cases(script, organisation, count, seed=options.seed, now_us=now_us)
     else:
-        ending = Ending(now_us, min(OPEN_CASES, count))
+        ending = Ending(now_us, OPEN_CASES if count > OPEN_CASES else count // 2)
         cases = fitted_cases(script, model, organisation, count, ending, seed=options.seed)
     return _Work(application, script, tuple(cases), seen, follows_log=False)
 
@@ -198,16 +132,16 @@ def _write_organisation(application: Application, script: Script, cases: Sequenc
     """In a recorded run, everybody holds the roles of what they did."""
     lines = ["# Made from the log: everybody holds the roles of what they did in it."]
     for name, roles in organisation_of(script, cases).items():
-        lines += ["", f"[people.{json.dumps(name)}]", f"roles = {json.dumps(sorted(roles))}"]
+        lines += ["", f"[people.{_toml_text(name)}]", f"roles = [{', '.join(map(_toml_text, sorted(roles)))}]"]
     application.organisation_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _summary(
-    options: DemoOptions,
-    work: "_Work",
-    ledger: Ledger,
-    seconds: float,
-) -> DemoSummary:
+def _toml_text(text: str) -> str:
+    """A text without control characters as a basic string of TOML, which for them is that of JSON."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _summary(work: _Work, ledger: Ledger, specificity: float, seconds: float) -> DemoSummary:
     cases = work.cases
     misfits = tuple(case.misfit for case in cases if case.misfit is not None)
     by_date = sorted(cases, key=lambda case: case.started_us)
@@ -221,7 +155,7 @@ def _summary(
         last_third_fit=_share_fitting(last_third) if work.follows_log else None,
         exact_cases=sum(case.case in ledger.exact_cases for case in cases if case.misfit is None),
         misfits=misfits,
-        specificity=_specificity(options, work),
+        specificity=specificity,
         completions=ledger.completions,
         lost=ledger.lost,
         doubled=ledger.doubled,
@@ -235,13 +169,16 @@ def _share_fitting(cases: Sequence[CaseScript]) -> float:
     return sum(case.misfit is None for case in cases) / len(cases)
 
 
-def _specificity(options: DemoOptions, work: "_Work") -> float:
+def _specificity(options: DemoOptions, work: _Work, progress: Progress) -> float:
     """Of the uniform cases that were run; otherwise of as many rehearsed in memory."""
     if options.uniform:
         generated = [tuple(step.activity for step in case.steps) for case in work.cases]
     else:
         chance = random.Random(options.seed)
-        generated = [random_run(work.script, chance).activities for _ in range(UNIFORM_RUNS)]
+        generated = []
+        for done in range(1, UNIFORM_RUNS + 1):
+            generated.append(random_run(work.script, chance).activities)
+            progress("rehearsing", done, UNIFORM_RUNS)
     return round(share_seen(generated, work.seen), 4)
 
 

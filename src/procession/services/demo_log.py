@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from procession.errors import OperatorError
+from procession.errors import InvalidValue, OperatorError
+from procession.language.names import normal_name
 
 NEEDED_COLUMNS = ("case", "activity", "completed", "group", "resource", "channel", "department", "responsible")
 _SHOWN_PROBLEMS = 3
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class LogNotReadable(OperatorError):
@@ -53,16 +55,28 @@ class RecordedCase:
         return tuple(event.activity for event in self.events)
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row: an event, and what its row says about the case."""
+
+    event: RecordedEvent
+    case_started_us: int | None
+    closed: bool
+    channel: str
+    department: str
+    responsible: str
+
+
 def read_log(path: Path) -> tuple[RecordedCase, ...]:
     """The cases of a log (CSV, or CSV packed by gzip), by start. Raises `LogNotReadable` with the lines at fault."""
-    rows: dict[str, list[tuple[RecordedEvent, dict[str, str]]]] = {}
+    rows: dict[str, list[_Row]] = {}
     problems: list[str] = []
     reader = csv.DictReader(io.StringIO(_text_of(path), newline=""), strict=True)
     try:
         _check_columns(path, reader.fieldnames or ())
         for row in reader:
             try:
-                rows.setdefault(_given(row, "case"), []).append((_event_of(row), row))
+                rows.setdefault(_name(row, "case"), []).append(_row_of(row))
             except ValueError as error:
                 problems.append(f"line {reader.line_num}: {error}")
     except csv.Error as error:
@@ -102,30 +116,38 @@ def _not_readable(path: Path, fault: str, remedy: str) -> LogNotReadable:
     return LogNotReadable(f"The log {path} {fault}.", subject=str(path), remedy=f"{remedy} Nothing was run.")
 
 
-def _event_of(row: dict[str, str]) -> RecordedEvent:
+def _row_of(row: dict[str, str]) -> _Row:
+    """Raises `ValueError` with what is wrong with it."""
     if None in row or None in row.values():
         raise ValueError("it has not as many fields as there are columns")
-    return RecordedEvent(
-        activity=_given(row, "activity"),
-        at_us=_moment_us(_given(row, "completed")),
-        performer=_given(row, "resource"),
-        group=row.get("group") or "",
+    started = (row.get("case_started") or "").strip()
+    return _Row(
+        event=RecordedEvent(
+            activity=_given(row, "activity"),
+            at_us=_moment_us(_given(row, "completed")),
+            performer=_name(row, "resource"),
+            group=row["group"],
+        ),
+        case_started_us=_moment_us(started) if started else None,
+        closed=bool((row.get("case_ended") or "").strip()),
+        channel=row["channel"].strip(),
+        department=row["department"].strip(),
+        responsible=row["responsible"].strip(),
     )
 
 
-def _case_of(name: str, rows: Iterable[tuple[RecordedEvent, dict[str, str]]]) -> RecordedCase:
-    ordered = sorted(rows, key=lambda pair: pair[0].at_us)  # stable: equal times keep the order of the file
-    first = ordered[0][1]
-    started = first.get("case_started") or ""
-    first_us = ordered[0][0].at_us
+def _case_of(name: str, rows: Iterable[_Row]) -> RecordedCase:
+    ordered = sorted(rows, key=lambda row: row.event.at_us)  # stable: equal times keep the order of the file
+    first = ordered[0]
+    first_us = first.event.at_us
     return RecordedCase(
         case=name,
-        started_us=min(first_us, _moment_us(started)) if started else first_us,
-        closed=bool(first.get("case_ended")),
-        channel=first["channel"],
-        department=first["department"],
-        responsible=first["responsible"],
-        events=tuple(event for event, _ in ordered),
+        started_us=first_us if first.case_started_us is None else min(first_us, first.case_started_us),
+        closed=first.closed,
+        channel=first.channel,
+        department=first.department,
+        responsible=first.responsible,
+        events=tuple(row.event for row in ordered),
     )
 
 
@@ -136,6 +158,13 @@ def _given(row: dict[str, str], column: str) -> str:
     return value
 
 
+def _name(row: dict[str, str], column: str) -> str:
+    try:
+        return normal_name(_given(row, column), what=column)
+    except InvalidValue as error:
+        raise ValueError(error.message.rstrip(".")) from None
+
+
 def _moment_us(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
@@ -143,5 +172,7 @@ def _moment_us(text: str) -> int:
         raise ValueError(f"{text!r} is not a date and time") from None
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    if not _EPOCH <= moment <= datetime.now(UTC):
+        raise ValueError(f"{text!r} is before 1970 or not yet over")
+    since = moment - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

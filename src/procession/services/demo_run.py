@@ -1,7 +1,7 @@
 """Runs scripted cases through the real engine in virtual time, and checks afterwards that the store holds just that."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from procession.engine.clock import VirtualClock
 from procession.errors import InternalError
 from procession.services.application import Application
 from procession.services.commands import CompleteItem, Order, StartInstance
-from procession.services.demo_cases import CaseScript, ScriptedStep
+from procession.services.demo_cases import PROCESS, CaseScript, ScriptedStep
 from procession.services.hosting import Host, Hosting, open_host
-from procession.store import LogEntry, Readers
+from procession.store import LogEntry, Readers, View
 
 MOST_IN_FLIGHT = 64
 _PAGE = 5_000
@@ -38,12 +38,12 @@ class Ledger:
 
 
 class _Case:
-    """A case under way."""
+    """A case under way: the name of its instance once it was started, and its row's number once that was looked up."""
 
     def __init__(self, script: CaseScript) -> None:
         self.script = script
         self.name = ""
-        self.instance = 0
+        self.instance: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,13 @@ async def run_cases(application: Application, cases: Sequence[CaseScript], progr
     clock = VirtualClock(min(case.started_us for case in cases))
     async with open_host(application, Hosting(clock=clock)) as host:
         under_way = [_Case(case) for case in cases]
-        done = 0
-        for window in _windows(_in_order_of_time(under_way)):
+        actions = _in_order_of_time(under_way)
+        total = len(actions)
+        while actions:
+            window = _next_window(host.office.readers, actions)
             # They are begun in this order, each at its own time, before the engine's writer gets a turn: one commit.
-            await asyncio.gather(*(_act(host, clock, action) for action in window))
-            done += len(window)
-            progress(done)
+            await asyncio.gather(*(_act(host, clock, action, item) for action, item in window))
+            progress(total - len(actions))
         return _checked(host.office.readers, under_way)
 
 
@@ -74,54 +75,51 @@ def count_actions(cases: Sequence[CaseScript]) -> int:
     return sum(1 + len(case.steps) for case in cases)
 
 
-def _in_order_of_time(cases: Sequence[_Case]) -> list[_Action]:
+def _in_order_of_time(cases: Sequence[_Case]) -> deque[_Action]:
     actions: list[_Action] = []
     for case in cases:
         actions.append(_Action(case.script.started_us, case, None))
         actions.extend(_Action(step.at_us, case, step) for step in case.script.steps)
-    actions.sort(key=lambda action: (action.at_us, action.step is not None))  # stable: within a case its own order
-    return actions
+    # Stable: within a case its own order.
+    return deque(sorted(actions, key=lambda action: (action.at_us, action.step is not None)))
 
 
-def _windows(actions: Sequence[_Action]) -> Iterator[list[_Action]]:
-    """Actions in a row that do not wait for each other: of different cases."""
-    window: list[_Action] = []
-    cases: set[int] = set()
-    for action in actions:
-        if id(action.case) in cases or len(window) == MOST_IN_FLIGHT:
-            yield window
-            window, cases = [], set()
-        window.append(action)
-        cases.add(id(action.case))
-    if window:
-        yield window
+def _next_window(readers: Readers, actions: deque[_Action]) -> list[tuple[_Action, int]]:
+    """Takes the next actions that do not wait for one another, each with its work item (0 for a start).
+
+    What an action needs must be in the store before the first of them: its item is looked up there.
+    """
+    window: list[tuple[_Action, int]] = []
+    with readers.snapshot() as view:
+        while actions and len(window) < MOST_IN_FLIGHT:
+            action = actions[0]
+            item = 0 if action.step is None else _find_item(view, action.case, action.step)
+            if item is None:
+                break
+            window.append((actions.popleft(), item))
+    if not window:
+        action = actions[0]
+        raise InternalError(f"{action.case.name} does not offer {action.step}.", subject=action.case.name)
+    return window
 
 
-async def _act(host: Host, clock: VirtualClock, action: _Action) -> None:
+def _find_item(view: View, case: _Case, step: ScriptedStep) -> int | None:
+    if case.instance is None:
+        row = view.instances.find_named(case.name) if case.name else None
+        case.instance = row.id if row is not None else None
+    if case.instance is None:
+        return None
+    return next((item.id for item in view.worklist.of_instance(case.instance) if item.call == step.call), None)
+
+
+async def _act(host: Host, clock: VirtualClock, action: _Action, item: int) -> None:
     clock.advance_to(action.at_us)
-    if action.step is None:
-        await _start(host, action.case)
-    else:
-        await _complete(host, action.case, action.step)
-
-
-async def _start(host: Host, case: _Case) -> None:
-    script = case.script
-    order = Order(StartInstance("receive_application", script.input), script.initiator, REASON)
-    answer = await host.office.perform(order)
-    case.name = str(answer["instance"])
-    case.instance = host.office.get_instance(case.name).id
-
-
-async def _complete(host: Host, case: _Case, step: ScriptedStep) -> None:
-    with host.office.readers.snapshot() as view:
-        items = view.worklist.of_instance(case.instance)
-    item = next((item for item in items if item.call == step.call), None)
-    if item is None:
-        raise InternalError(
-            f"{case.name} offers no work item for call {step.call} ({step.activity}).", subject=case.name
-        )
-    await host.office.perform(Order(CompleteItem(item.id, step.answer), step.performer, REASON))
+    step, script = action.step, action.case.script
+    if step is not None:
+        await host.office.perform(Order(CompleteItem(item, step.answer), step.performer, REASON))
+        return
+    answer = await host.office.perform(Order(StartInstance(PROCESS, script.input), script.initiator, REASON))
+    action.case.name = str(answer["instance"])
 
 
 def _checked(readers: Readers, cases: Sequence[_Case]) -> Ledger:
@@ -140,7 +138,7 @@ def _checked(readers: Readers, cases: Sequence[_Case]) -> Ledger:
         if present == expected:
             exact.add(case.script.case)
     with readers.snapshot() as view:
-        rows = [row for case in cases if (row := view.instances.find(case.instance)) is not None]
+        rows = [row for case in cases if (row := view.instances.find_named(case.name)) is not None]
     lead_times = tuple(row.ended_us - row.started_us for row in rows if row.ended_us is not None)
     return Ledger(completions, lost, doubled, len(rows) - len(lead_times), frozenset(exact), lead_times)
 
