@@ -103,10 +103,11 @@ def test_no_branch_depends_on_a_value_that_is_not_a_choice(
     script: Script, registry: Registry, values: Mapping[FieldKind, object]
 ) -> None:
     """Runs made by chance offer the same tasks after each step, whatever the texts of answers and inputs say."""
-    other = Script(registry, script.process, APPLICATION.replace(b"Desk", b"Post").replace(b"General", b"Experts"))
+    application = APPLICATION.replace(b"Desk", b"Post").replace(b"General", b"Experts")
+    other = Script(registry, script.process, application, values=values)
     chance = random.Random(7)
     for run in (random_run(script, chance) for _ in range(150)):
-        here, there = Rehearsal(script), Rehearsal(other, values=values)
+        here, there = Rehearsal(script), Rehearsal(other)
         for step in run.steps:
             assert there.offers == here.offers
             here.take(step)

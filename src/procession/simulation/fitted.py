@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from procession.simulation.log_following import Plan
-from procession.simulation.rehearsal import Offer, Rehearsal, Script, Step
+from procession.simulation.rehearsal import MOST_STEPS, Offer, Rehearsal, Script, Step
 from procession.simulation.specificity import Trigram, trigrams
 
 HOUR_US = 3_600_000_000
@@ -83,13 +83,16 @@ def fit(script: Script, cases: Iterable[ObservedCase]) -> FittedModel:
 
 
 def generate_case(model: FittedModel, script: Script, chance: random.Random) -> tuple[TimedStep, ...]:
-    """One case: each offer is taken up after a drawn time, or never; where nobody takes anything, somebody does at last."""
+    """One case: each offer is taken up after a drawn time, or never; where nobody takes anything, somebody does at last.
+
+    A case that does not come to its end is cut off after `MOST_STEPS`.
+    """
     rehearsal = Rehearsal(script)
     due: list[tuple[int, int]] = []
     drawn: set[int] = set()
     steps: list[TimedStep] = []
     now_us = 0
-    while not rehearsal.has_ended:
+    while not rehearsal.has_ended and len(steps) < MOST_STEPS:
         offers = {offer.call: offer for offer in rehearsal.offers}
         for call in offers.keys() - drawn:
             drawn.add(call)

@@ -11,11 +11,14 @@ from typing import Any
 
 from procession.errors import AuthorError
 from procession.kernel import CallCompleted, CallKind, CallStarted, Instance, InstanceStarted, InstanceState
-from procession.language.fields import Field
+from procession.language.fields import Field, FieldKind
 from procession.language.operations import Task
 from procession.language.process import Process
 from procession.language.registry import Registry
 from procession.simulation.answers import FIXED_VALUES, all_choices, answer_by, following
+
+MOST_STEPS = 1_000
+"""After so many a run that was generated is cut off."""
 
 _SEED = b"rehearsal".ljust(32, b"\0")
 
@@ -43,14 +46,26 @@ class Offer:
 
 
 class Script:
-    """The process that is rehearsed, its encoded inputs, and the answers each of its tasks takes."""
+    """The process that is rehearsed, its encoded inputs, and the answers each of its tasks takes.
 
-    def __init__(self, registry: Registry, process: Process[..., Any], inputs: bytes) -> None:
+    `values` is what answers say wherever nothing is chosen.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        process: Process[..., Any],
+        inputs: bytes,
+        *,
+        values: Mapping[FieldKind, object] = FIXED_VALUES,
+    ) -> None:
         self.registry = registry
         self.process = process
         self.inputs = inputs
+        self._values = values
         self._fields: dict[str, tuple[Field, ...]] = {}
         self._choices: dict[str, tuple[tuple[int, ...], ...]] = {}
+        self._results: dict[tuple[str, tuple[int, ...]], bytes] = {}
 
     @cached_property
     def tasks(self) -> Mapping[str, Task[..., Any, Any]]:
@@ -75,21 +90,20 @@ class Script:
             found = self._choices[task.id] = tuple(all_choices(self.fields(task)))
         return found
 
-    def encoded(
-        self, task: Task[..., Any, Any], choices: tuple[int, ...], values: Mapping[Any, object] = FIXED_VALUES
-    ) -> bytes:
+    def encoded(self, task: Task[..., Any, Any], choices: tuple[int, ...]) -> bytes:
         """The result of a call that is answered so."""
-        return task.result.encode(
-            task.form.parse(to_json(answer_by(self.fields(task), following(choices), values=values)))
-        )
+        found = self._results.get((task.id, choices))
+        if found is None:
+            answer = answer_by(self.fields(task), following(choices), values=self._values)
+            found = self._results[task.id, choices] = task.result.encode(task.form.parse(to_json(answer)))
+        return found
 
 
 class Rehearsal:
     """One run, begun and at its first offers. Close it when it is no longer needed."""
 
-    def __init__(self, script: Script, *, values: Mapping[Any, object] = FIXED_VALUES) -> None:
+    def __init__(self, script: Script) -> None:
         self._script = script
-        self._values = values
         self._instance = Instance(script.process.program(_SEED), seed=_SEED)
         self._advance(InstanceStarted(0, script.inputs))
 
@@ -123,7 +137,7 @@ class Rehearsal:
         """Start and complete an offered task."""
         task = self._script.tasks[self._instance.open_calls[step.call].operation]
         self._advance(CallStarted(0, step.call, None))
-        self._advance(CallCompleted(0, step.call, self._script.encoded(task, step.choices, self._values), None))
+        self._advance(CallCompleted(0, step.call, self._script.encoded(task, step.choices), None))
 
     def close(self) -> None:
         """Take the run out of memory."""

@@ -4,9 +4,7 @@ import random
 from dataclasses import dataclass
 
 from procession.simulation.answers import answer_by
-from procession.simulation.rehearsal import Offer, Rehearsal, Script, Step
-
-MOST_STEPS = 1_000
+from procession.simulation.rehearsal import MOST_STEPS, Offer, Rehearsal, Script, Step
 
 
 @dataclass(frozen=True, slots=True)
