@@ -154,7 +154,14 @@ def _diagram(table: Mapping[Any, Mapping[Any, Any]]) -> str:
     return "\n".join([*lines, "```"])
 
 
+def documents_page() -> Iterator[str]:
+    from documents import documents_page as parts
+
+    return parts()
+
+
 PAGES = {
+    "reference/json.md": documents_page,
     "reference/commands.md": commands_page,
     "reference/errors.md": errors_page,
     "reference/life-cycles.md": life_cycles_page,
