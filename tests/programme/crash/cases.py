@@ -48,12 +48,19 @@ class Cases:
         self._sound: dict[str, Result] = {}
 
     def run(
-        self, scenario: str, kills: Sequence[int] = (), *, bug: str | None = None, compares: bool = False
+        self,
+        scenario: str,
+        kills: Sequence[int] = (),
+        *,
+        bug: str | None = None,
+        compares: bool = False,
+        commits_in_thread: bool = False,
     ) -> Result:
         """One case: a run for each kill, each on what the one before left, and one to the end."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         case: dict[str, Any] = {"scenario": scenario, "kills": list(kills), "bug": bug, "compares": compares}
+        case["commits_in_thread"] = commits_in_thread
         self._server.stdin.write(json.dumps(case) + "\n")
         self._server.stdin.flush()
         answer = self._server.stdout.readline()

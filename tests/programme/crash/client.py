@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from procession.engine.embedded import EmbeddedEngine
-from procession.errors import ProcessionError
+from procession.errors import InternalError, ProcessionError
 from procession.services.commands import (
     ClaimItem,
     Command,
@@ -59,6 +59,7 @@ class Client:
 
     async def ask(self, name: str, command: Command, actor: str, reason: str | None = None) -> Answer:
         """Have an order carried out. The same name is the same order, so that giving it again is harmless."""
+        name = name.strip()
         answer = await self._office.perform(Order(command, actor, reason, name))
         self.world.reached("an answer came")
         self.world.answers.add(name=name, instance=answer.get("instance"))
@@ -89,6 +90,8 @@ class Client:
         before = self._fingerprint()
         try:
             answer = await self._office.perform(Order(command, actor))
+        except InternalError:
+            raise  # a fault of ours is no refusal
         except ProcessionError:
             self.refusals.append(Refusal(f"{command} by {actor}", before, self._fingerprint()))
         else:

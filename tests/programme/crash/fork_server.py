@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from procession.engine import writer
 from procession.language.operations import Service
 from procession.store.opening import open_store
 from tests.programme.crash.planted import plant
@@ -109,6 +110,8 @@ def _run_in_child(
             verdict.exercised += crashed.exercised
         if not verdict.problems:
             plant(case.get("bug"))
+            if case.get("commits_in_thread"):
+                writer.SLOW_COMMIT_SECONDS = -1.0  # every commit counts as slow
             world = World(folder, kill_at=kill_at)
             client = run(world, scenario, compares=bool(case.get("compares")))
             final = judge(world, deployed(world, scenario)[1], ended=True, refusals=client.refusals)

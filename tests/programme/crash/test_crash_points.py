@@ -22,14 +22,16 @@ SEED = 20_240_229
 EACH = pytest.mark.parametrize("name", SCENARIOS)
 
 
-def kill_at(cases: Cases, name: str, kills: Iterable[tuple[int, ...]]) -> tuple[int, Counter[str]]:
+def kill_at(
+    cases: Cases, name: str, kills: Iterable[tuple[int, ...]], *, commits_in_thread: bool = False
+) -> tuple[int, Counter[str]]:
     """Runs a case for each of them; gives how many runs were killed and what was exercised. Fails with all that was found."""
     sound = cases.sound(name)
     found: list[str] = []
     exercised: Counter[str] = Counter()
     killed = 0
     for each in kills:
-        result = cases.run(name, each)
+        result = cases.run(name, each, commits_in_thread=commits_in_thread)
         killed += result.killed
         exercised += result.exercised
         problems = result.against(sound)
@@ -97,3 +99,12 @@ def test_an_engine_killed_again_while_it_recovers_still_loses_nothing(cases: Cas
     pairs = [(chance.choice(numbers), 1 + int(len(numbers) * chance.random() ** 2)) for _ in range(PAIRS)]
     killed, _ = kill_at(cases, name, pairs)
     assert killed > PAIRS * 3 // 2, "most of the second runs were to be killed as well"
+
+
+@pytest.mark.long
+@EACH
+def test_nothing_is_lost_where_commits_are_slow_and_run_in_a_thread(cases: Cases, name: str) -> None:
+    """Requests are then taken in while a commit runs, so that the points of a run have no fixed order."""
+    chosen = moments(cases.run(name, commits_in_thread=True).points)[::2]
+    killed, _ = kill_at(cases, name, [(number,) for number in chosen], commits_in_thread=True)
+    assert killed > len(chosen) * 9 // 10
