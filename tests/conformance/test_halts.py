@@ -63,7 +63,7 @@ MENDED = APPLICATION % "number = number + 1"
 async def halted(host: Host, source: str = BROKEN) -> tuple[World, str, asyncio.Event]:
     """An instance that halts on the answer, with a person, a timer and a service still to come."""
     gate = asyncio.Event()
-    module = module_from(host.folder / "app.py", source)
+    module = module_from(host.folder / "conformance_app.py", source)
     module.__dict__["GATE"] = gate
     world = await host.open(source=module)
     name = await world.start("asking")
@@ -73,7 +73,7 @@ async def halted(host: Host, source: str = BROKEN) -> tuple[World, str, asyncio.
 
 
 async def mend(world: World, host: Host, gate: asyncio.Event, source: str = MENDED) -> None:
-    module = module_from(host.folder / "app.py", source)
+    module = module_from(host.folder / "conformance_app.py", source)
     module.__dict__["GATE"] = gate
     await world.restart(source=module)
 
@@ -93,7 +93,7 @@ async def test_a_halting_advance_keeps_and_acknowledges_its_events_and_discards_
 
 
 async def test_the_order_that_halts_an_instance_is_accepted_and_says_so(host: Host) -> None:
-    module = module_from(host.folder / "app.py", BROKEN)
+    module = module_from(host.folder / "conformance_app.py", BROKEN)
     module.__dict__["GATE"] = asyncio.Event()
     world = await host.open(source=module)
     name = await world.start("asking")
@@ -232,7 +232,7 @@ async def test_a_source_that_does_not_replay_is_refused_with_the_first_differenc
 
 async def test_a_divergence_found_at_the_next_event_halts_and_keeps_that_event(host: Host) -> None:
     gate = asyncio.Event()
-    world = await host.open(source=module_from(host.folder / "app.py", MENDED))
+    world = await host.open(source=module_from(host.folder / "conformance_app.py", MENDED))
     world.registry.operations["Team.look_up"].body.__globals__["GATE"] = gate  # type: ignore[attr-defined]
     name = await world.start("asking")
     await mend(world, host, gate, MENDED.replace('ask("how many?")', 'also("how many?")').replace("number + 1", "1"))
@@ -448,7 +448,7 @@ async def test_a_divergence_halts_even_where_the_code_swallows_it(host: Host) ->
         'number = 1\n    try:\n        number = await ask("what?")\n    except BaseException:\n        pass',
     )
     gate = asyncio.Event()
-    module = module_from(host.folder / "app.py", old)
+    module = module_from(host.folder / "conformance_app.py", old)
     module.__dict__["GATE"] = gate
     world = await host.open(source=module)
     name = await world.start("asking")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 
 from procession.calendars.durations import Duration
 from procession.engine.clock import Clock, VirtualClock
+from procession.engine.present_names import in_present_names
 from procession.engine.releases import Release
 from procession.engine.turn import Notice
 from procession.kernel import CallRequested, Event, Instance, InstanceCompleted, InstanceHalted
@@ -51,6 +53,7 @@ def module_from(path: Path, text: str) -> ModuleType:
     path.write_text(text, encoding="utf-8")
     module = ModuleType(path.stem)
     module.__file__ = str(path)
+    sys.modules[path.stem] = module
     exec(compile(text, str(path), "exec"), vars(module))
     return module
 
@@ -213,6 +216,12 @@ class World:
         assert row.halt is not None, f"{instance} is {row.state}"
         return dict(json.loads(row.halt))
 
+    def attributes(self, instance: str) -> dict[str, object]:
+        """Its attributes; one that was set to None is none."""
+        with self.view() as view:
+            texts = view.instances.attributes(self.row(instance).id)
+        return {name: json.loads(text) for name, text in texts.items() if text != "null"}
+
     def attention(self, instance: str) -> list[str]:
         """The operations of its calls that need attention."""
         return [call.operation for call in self.waits(instance).service_calls if call.state == "attention"]
@@ -252,7 +261,7 @@ class World:
             return None  # a halted one need not replay on this source
         instance = Instance(process.program(row.secret), seed=row.secret)
         try:
-            instance.replay(events)
+            instance.replay([in_present_names(event, self.registry) for event in events])
             if (instance.state, instance.now_us) != (row.state, row.now_us):
                 return f"replay ends {instance.state} at {instance.now_us}, the row is {row.state} at {row.now_us}"
             return None
@@ -287,6 +296,18 @@ class Host:
         self._worlds.append(world)
         await world.open(source or module_of(declared), settings)
         return world
+
+    async def open_again(self, world: World) -> None:
+        """Try to put a second engine on the store of a world."""
+        second = World(self._subject, world.store, world.clock)
+        try:
+            await second.open(module_of([]))
+        finally:
+            await second.close()
+
+    def forget(self, world: World) -> None:
+        """This world's store is damaged on purpose: it is not looked at in the end."""
+        self._worlds.remove(world)
 
     async def close(self) -> None:
         for world in self._worlds:

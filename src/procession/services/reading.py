@@ -96,7 +96,7 @@ class Reading:
             attributes = view.instances.attributes(row.id)
             return InstanceDetail(
                 instance=_summary(row),
-                attributes={name: json.loads(value) for name, value in attributes.items()},
+                attributes={name: json.loads(value) for name, value in attributes.items() if value != "null"},
                 input=_value_of(history, "InstanceStarted"),
                 result=_value_of(history, "InstanceCompleted"),
                 failure=_failure_of(history),
