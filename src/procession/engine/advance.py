@@ -71,8 +71,13 @@ class Advance:
         self.apply(turn, row.id, (event,))
 
     def apply(self, turn: Turn, instance: int, events: Sequence[Event]) -> None:
-        """Apply events in order. An instance that halts keeps those not yet applied, with the halt record behind them."""
+        """Apply events in order. An instance that halts keeps those not yet applied, with the halt record behind them.
+
+        One that is about a call which an earlier one made the program withdraw is left out.
+        """
         for index, event in enumerate(events):
+            if index and isinstance(event, CallEvent) and not self.live.waits_for_call(instance, event.call):
+                continue
             row = turn.batch.instances.get(instance)
             halt = self._apply_one(turn, row, event)
             if halt is not None:

@@ -119,17 +119,21 @@ class Decider:
         instance = decision.about if decision.about is not None else request.instance
         if decision.start is not None:
             instance = self._start(turn, decision.start, request.at_us)
-        for change in decision.items:
-            change_item(turn, change, request.at_us)
         for service in decision.services:
             change_service(turn, service.row)
         for key, value in decision.keeps.items():
             turn.batch.put_meta(key, value)
         for fired in decision.fires:
             self._apply_timers(turn, turn.batch.instances.get(fired), request.at_us)
+        consequences = len(turn.effects.notices)
         if decision.events:
             assert request.instance is not None
             self._apply(turn, turn.batch.instances.get(request.instance), decision)
+        told = turn.effects.notices[consequences:]
+        del turn.effects.notices[consequences:]
+        for change in decision.items:  # after the events: a program may withdraw a call as soon as somebody starts it
+            change_item(turn, change, request.at_us)
+        turn.effects.notices.extend(told)
         return instance
 
     def _repeat(self, batch: Batch, request: Request, earlier: RequestRow) -> Accepted:
@@ -220,7 +224,7 @@ class Decider:
         turn.notice(event.at_us, row.name, f"retried by {turn.cause.actor}")
         self.advance.apply(turn, row.id, (event,))
         for waiting in batch.waiting_events.of_instance(row.id):
-            if batch.instances.get(row.id).state != InstanceState.RUNNING:
+            if batch.instances.get(row.id).state == InstanceState.HALTED:
                 return
             batch.waiting_events.remove(waiting.id)
             came: Event = replace(decode_event(waiting), at_us=event.at_us)

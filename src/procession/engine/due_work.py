@@ -38,7 +38,6 @@ class DueWork:
         self._runs_timers = runs_timers
         self._room = room
         self._tell = tell
-        self._tried: int | None = None
         self.set_aside: set[int] = set()
         """Instances whose timers or services cannot be applied, by number."""
 
@@ -49,17 +48,22 @@ class DueWork:
 
     async def _apply(self, most: int) -> bool:
         """Apply so many timers and calls; gives whether there are more."""
+        tried: list[int] = []
+
+        def decide(view: View) -> Decision:
+            decision = self._decide(view, most)
+            tried[:] = [*decision.fires, *(change.row.instance for change in decision.services)]
+            return decision
+
         try:
-            accepted = await self._submit(
-                Request("due", ENGINE_ACTOR, lambda view: self._decide(view, most), recorded=False)
-            )
+            accepted = await self._submit(Request("due", ENGINE_ACTOR, decide, recorded=False))
             return bool(accepted.outcome["more"])
         except (InternalError, StoreDamaged) as error:
             if most > 1:
                 return await self._apply_one_by_one()
-            if self._tried is None or self._tried in self.set_aside:
+            if not tried:
                 raise
-            self._set_aside(self._tried, error)
+            self._set_aside(tried[0], error)
             return True
 
     async def _apply_one_by_one(self) -> bool:
@@ -69,6 +73,8 @@ class DueWork:
         return True
 
     def _set_aside(self, instance: int, error: Exception) -> None:
+        if instance in self.set_aside:
+            return
         self.set_aside.add(instance)
         log.error("What is due of instance %d cannot be applied, and is set aside: %s", instance, error)
         self._tell(f"what is due of instance {instance} cannot be applied: {error}")
@@ -85,7 +91,6 @@ class DueWork:
         if room and not (most == 1 and instances):
             due = view.due_service_calls(limit=room + margin)
             calls = [row for row in due if row.instance not in self.set_aside][:room]
-        self._tried = instances[0] if instances else calls[0].instance if calls else None
         return Decision(
             outcome={"more": bool(instances) or (bool(calls) and len(calls) == room)},
             fires=tuple(instances),

@@ -19,11 +19,13 @@ from procession.work.worklist import ItemChange
 
 
 def change_item(turn: Turn, change: ItemChange, now_us: int) -> None:
-    """An item goes through the events of the change; each is recorded with who and why."""
+    """An item goes through the events of the change, unless the program has just withdrawn it; each is recorded with who and why."""
     if not change.events:
         return
     items, cause = turn.batch.items, turn.cause
     row = items.get(change.item)
+    if row.ended_us is not None:
+        return
     draft = None if change.drops_draft else change.draft if change.draft is not None else row.draft
     items.change(
         row.id,

@@ -19,6 +19,7 @@ from procession.engine.deciding import Decider
 from procession.engine.turn import Effects
 from procession.errors import InternalError, OperatorError, PerformerError, ProcessionError, StoreDamaged, StoreError
 from procession.store.batch import Batch
+from procession.store.failures import explained
 from procession.store.opening import Store
 
 log = logging.getLogger("procession.engine")
@@ -105,7 +106,8 @@ class Writer:
 
     async def _run_batch(self, pending: list[_Pending]) -> None:
         try:
-            committed = await self._try_batch(pending)
+            with explained(self._store.path):
+                committed = await self._try_batch(pending)
         except StoreError as error:
             if self._store.is_failed or not isinstance(error, StoreDamaged):
                 self._fail_store(pending, error)

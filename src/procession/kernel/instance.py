@@ -212,10 +212,9 @@ class Instance:
         kept, self._kept = self._kept, []
         for each in kept:
             if self._loop.fault is None:
-                # A start that was kept has made its transition: the halt and the retry lie after it.
-                if isinstance(each, events.InstanceStarted):
+                if isinstance(each, events.InstanceStarted):  # its transition is made: halt and retry lie after it
                     self._begin(each)
-                else:
+                elif getattr(each, "call", None) in (None, *self._loop.open):  # one before it may have ended its call
                     _APPLY[type(each)](self, each)
                 self._go_on(event.at_us)
 
@@ -326,6 +325,10 @@ class Instance:
                 if failure is None:
                     loop.halt_for_bug(error, unseen)
                     return
+        for entry in [
+            *loop.open.values()
+        ]:  # asked for by callbacks or abandoned generators: nothing waits for them any more
+            entry.end_by_program("the instance has ended")
         if failure is not None:
             loop.history.ask(FailInstance(failure))
             self.state = after(INSTANCE, self.state, events.InstanceFailed, subject="the instance")

@@ -107,6 +107,8 @@ class Entry(Waitable):
         if home.dead:
             self.state = CallState.WITHDRAWN
             return
+        if due_us is not None and due_us >= 253_402_300_800_000_000:
+            raise OverflowError("A timer is due after the year 9999: wait for something that happens before.")
         branch = home.current
         error = sys.exception()
         self.number, self.due_us = home.history.request(

@@ -84,12 +84,17 @@ class _History:
         self.head = instance_genesis(instance.uuid)
         self.terminal: str | None = None
         self.calls: dict[int, str | None] = {}  # call to the event that ended it
+        self.order: list[int | None] = []  # the call of each event
+        self.kept: set[int] = set()  # calls whose end a halt kept unapplied: a retry may have the program withdraw them
 
     def take(self, event: EventRow) -> None:
         self._chain(event)
         self._sequence(event)
         if event.call is not None:
             self._call(event, event.call)
+        elif event.kind == "InstanceHalted" and (kept := int(facts(event.header).get("kept", 0))):
+            self.kept.update(call for call in self.order[-kept:] if call is not None)
+        self.order.append(event.call)
 
     def end(self) -> None:
         instance, problems = self.instance, self.findings.sequence.problems
@@ -145,7 +150,7 @@ class _History:
             return
         if call not in self.calls:
             found.problems.append(f"{where} has {event.kind} and was never requested")
-        elif self.calls[call] is not None:
+        elif self.calls[call] is not None and not (event.kind == "CallWithdrawn" and call in self.kept):
             found.problems.append(f"{where} has {event.kind} after {self.calls[call]}")
         if event.kind in CALL_ENDS:
             self.calls[call] = event.kind
