@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import logging
 import random
+import weakref
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
@@ -58,6 +59,7 @@ class Dispatcher:
         self._chance = random.Random()
         self._is_closing = False
         self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._stopped: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()
 
     @property
     def room(self) -> int:
@@ -82,7 +84,7 @@ class Dispatcher:
         """The call was withdrawn: cancel its attempt where one runs. A thread cannot be cancelled; its result comes too late."""
         task = self._running.get((instance, call))
         if task is not None:
-            task.cancel()
+            self._stop(task)
 
     async def close(self, *, grace_seconds: float) -> None:
         """Wait that long for running attempts, then cancel what is left; it is attempted again at the next start."""
@@ -93,11 +95,15 @@ class Dispatcher:
             await asyncio.wait(self._running.values(), timeout=left)
         late = list(self._running.values())
         for task in late:
-            task.cancel()
+            self._stop(task)
         if late:
             _, deaf = await asyncio.wait(late, timeout=CANCEL_SECONDS)
             for task in deaf:
                 log.error("An attempt at %s does not let itself be cancelled, and is left behind.", task.get_name())
+
+    def _stop(self, task: "asyncio.Task[None]") -> None:
+        self._stopped.add(task)
+        task.cancel()
 
     def _forget(self, key: tuple[int, int], done: "asyncio.Task[None]") -> None:
         was_full = self.room == 0
@@ -155,8 +161,11 @@ class Dispatcher:
             return _outcome_of_error(operation, error)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
-            if task is None or task.cancelling():
+            assert task is not None
+            if task in self._stopped:
                 raise  # the call was withdrawn, or the engine ends
+            while task.cancelling():  # the body cancelled its own task, as some libraries' scopes do
+                task.uncancel()
             return _outcome_of_error(operation, error)
         try:
             return Succeeded(operation.result.encode(value))

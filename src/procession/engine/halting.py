@@ -3,6 +3,7 @@
 The history gets code, message and call stack. The traceback, with its paths, goes beside the instance only.
 """
 
+import asyncio
 import json
 import traceback
 from dataclasses import dataclass
@@ -30,12 +31,19 @@ class HaltRecord:
         return json.dumps({**content, **json.loads(self.detail)})
 
 
+_SAID_OF: dict[type | None, str] = {
+    TimeoutError: "TimeoutError: a deadline passed, and nothing caught it. Catch TimeoutError around it, or raise ProcessFailed there.",
+    asyncio.CancelledError: "CancelledError: a branch was cancelled, and whoever awaits it does not catch that. Catch it there.",
+}
+
+
 def record_of_halt(halt: Halt) -> HaltRecord:
     """The record of a halt that an advance reported."""
     detail: dict[str, object] = {"stack": [_branch(branch) for branch in halt.stack]}
     if halt.asked_meanwhile is not None:
         detail["asked_meanwhile"] = halt.asked_meanwhile
-    return HaltRecord(halt.code, clean_text(halt.message), _encode(detail), _traceback(halt.exception))
+    message = _SAID_OF.get(type(halt.exception), halt.message) if halt.code == "bug" else halt.message
+    return HaltRecord(halt.code, clean_text(message), _encode(detail), _traceback(halt.exception))
 
 
 def record_of_fault(fault: BaseException) -> HaltRecord:

@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from procession import kernel
 from procession.calendars.durations import Duration
 from procession.errors import InvalidValue, NotDeclarable, OutsideProcess
-from procession.kernel import Call, CallKind
+from procession.kernel import Call, CallKind, HaltInstance
 from procession.language.codec import ArgumentsCodec, ValueCodec
 from procession.language.declarations import Declared, checked_name, former_names
 from procession.language.failures import DeclaredErrors
@@ -171,7 +171,7 @@ class Operation(Generic[P, R]):
         if kernel.current() is None:
             raise self._outside()
         raw = self.inputs.encode(args, kwargs)
-        return await kernel.perform(self.kind, self.id, raw, decode=self.result.decode, rebuild=self.errors.rebuild)
+        return await kernel.perform(self.kind, self.id, raw, decode=self._recorded, rebuild=self.errors.rebuild)
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """Asks for the operation at once and gives the call: `await call` is its result, `await call.started()` its start.
@@ -181,7 +181,18 @@ class Operation(Generic[P, R]):
         if kernel.current() is None:
             raise self._outside()
         raw = self.inputs.encode(args, kwargs)
-        return kernel.request(self.kind, self.id, raw, decode=self.result.decode, rebuild=self.errors.rebuild)
+        return kernel.request(self.kind, self.id, raw, decode=self._recorded, rebuild=self.errors.rebuild)
+
+    def _recorded(self, raw: bytes) -> R:
+        """A result as it was recorded. What the present type cannot read halts, even where the process swallows errors."""
+        try:
+            return self.result.decode(raw)
+        except InvalidValue as error:
+            raise HaltInstance(
+                "divergence",
+                f"The recorded result of {self.id} does not fit its present type: {error} "
+                "Give the type back what it had, or the new field a default.",
+            ) from error
 
     def _outside(self) -> OutsideProcess:
         return OutsideProcess(

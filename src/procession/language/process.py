@@ -7,7 +7,7 @@ from typing import Any, Generic, cast
 
 from procession import kernel
 from procession.errors import InvalidValue, NotDeclarable, OutsideProcess
-from procession.kernel import CallKind, CallRequested, Program, RequestCall
+from procession.kernel import CallKind, CallRequested, HaltInstance, Program, RequestCall
 from procession.language.codec import ArgumentsCodec, ValueCodec
 from procession.language.declarations import Declared, former_names
 from procession.language.failures import failing
@@ -102,7 +102,13 @@ class Process(Generic[P, R]):
         return Program(main=self._run, encode_result=encode_result, failure_of=failing, same_input=same_input)
 
     def _run(self, raw: bytes) -> Coroutine[Any, Any, object]:
-        positional, by_name = self.inputs.call(self.inputs.decode(raw))
+        try:
+            values = self.inputs.decode(raw)
+        except InvalidValue as error:
+            raise HaltInstance(
+                "divergence", f"The recorded input does not fit the present parameters of {self.name}: {error}"
+            ) from error
+        positional, by_name = self.inputs.call(values)
         running: Coroutine[Any, Any, object] = self.declared.body(*positional, **by_name)
         return running
 
