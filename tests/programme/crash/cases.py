@@ -66,6 +66,7 @@ class Cases:
         answer = self._server.stdout.readline()
         assert answer, "the fork server has ended; its error output says why"
         found = json.loads(answer)
+        assert "fault" not in found, found["fault"]
         return Result(
             found["killed"],
             tuple(found["problems"]),

@@ -77,6 +77,8 @@ def _answer(case: dict[str, Any], empty: Path) -> dict[str, Any]:
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and not is_last:
                 killed += 1
                 continue
+            if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+                return {"fault": "a run failed outside the engine; the error output of the fork server says how"}
             if os.WIFSIGNALED(status):
                 found = {"problems": [f"the run was ended by signal {os.WTERMSIG(status)} (14: it hung)"]}
             break
@@ -91,7 +93,11 @@ def _in_child(work: Callable[[], None]) -> int:
     if child == 0:
         os.dup2(2, 1)  # the standard output belongs to the answers
         signal.alarm(SECONDS_A_RUN)
-        work()
+        try:
+            work()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
         os._exit(0)
     return os.waitpid(child, 0)[1]
 
@@ -100,6 +106,9 @@ def _run_in_child(
     scenario: Scenario, folder: Path, kill_at: int | None, case: dict[str, Any], *, is_later: bool
 ) -> None:
     """One run. What it leaves is judged here if it comes to its end, and by the next run where it is killed."""
+    plant(case.get("bug"))
+    if case.get("commits_in_thread"):
+        writer.SLOW_COMMIT_SECONDS = -1.0  # every commit counts as slow
     verdict = Verdict()
     world = World(folder)
     try:
@@ -109,9 +118,6 @@ def _run_in_child(
             verdict.problems += [f"after the crash: {problem}" for problem in crashed.problems]
             verdict.exercised += crashed.exercised
         if not verdict.problems:
-            plant(case.get("bug"))
-            if case.get("commits_in_thread"):
-                writer.SLOW_COMMIT_SECONDS = -1.0  # every commit counts as slow
             world = World(folder, kill_at=kill_at)
             client = run(world, scenario, compares=bool(case.get("compares")))
             final = judge(world, deployed(world, scenario)[1], ended=True, refusals=client.refusals)

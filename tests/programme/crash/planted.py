@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from procession.engine import attempts, deciding, dispatcher, embedded, wake_records
+from procession.engine import attempts, deciding, dispatcher, due_work, embedded, recording, wake_records
 from procession.engine.advance import Advance
 from procession.engine.contract import Accepted, Decision, Request
 from procession.engine.crash_points import CrashPoint
@@ -44,6 +44,12 @@ def plant(name: str | None) -> None:
     """Break the engine in this process."""
     if name is not None:
         BUGS[name].plant()
+
+
+def _put(owner: Any, name: str, replacement: Any) -> None:
+    """What `owner` does under that name from here on, in this process. It must have done something before."""
+    assert hasattr(owner, name), f"{owner} has no {name} any more: this bug must be planted elsewhere"
+    setattr(owner, name, replacement)
 
 
 def bug(scenario: str, points: str | None = None) -> Callable[[Callable[[], None]], Callable[[], None]]:
@@ -82,7 +88,9 @@ def acknowledges_before_the_commit() -> None:
         await asyncio.sleep(0)
         await commit(self, batch)
 
-    Writer.submit, Writer._decide, Writer._commit = submitting, deciding, committing  # type: ignore[method-assign]
+    _put(Writer, "submit", submitting)
+    _put(Writer, "_decide", deciding)
+    _put(Writer, "_commit", committing)
 
 
 @bug("approval", "before COMMIT")
@@ -103,34 +111,35 @@ def attempts_a_service_before_the_commit() -> None:
         await asyncio.sleep(0)
         await commit(self, batch)
 
-    Writer._decide, Writer._commit = deciding, committing  # type: ignore[method-assign]
+    _put(Writer, "_decide", deciding)
+    _put(Writer, "_commit", committing)
 
 
 @bug("approval")
 def leaves_the_row_of_a_call_that_has_ended() -> None:
-    WakeRecords.release = lambda *_, **__: None  # type: ignore[method-assign]
+    _put(WakeRecords, "release", lambda *_, **__: None)
 
 
 @bug("billing")
 def attempts_again_under_another_key() -> None:
-    dispatcher.Attempt = lambda key, number: Attempt(f"{key}-{number}", number)  # type: ignore[misc, assignment]
+    _put(dispatcher, "Attempt", lambda key, number: Attempt(f"{key}-{number}", number))
 
 
 @bug("approval", str(CrashPoint.BEFORE_ATTEMPT))
 def forgets_at_the_restart_what_was_under_way() -> None:
     """An attempt that nobody makes any more, and a row that says that it runs."""
-    embedded.recover = lambda *_, **__: None
+    _put(embedded, "recover", lambda *_, **__: None)
 
 
 @bug("approval", "an answer came")
 def carries_out_a_repeated_order_again() -> None:
-    Requests.find_by_client_id = lambda *_: None  # type: ignore[method-assign]
+    _put(Requests, "find_by_client_id", lambda *_: None)
 
 
 @bug("approval", "after COMMIT")
 def commits_a_hand_off_in_two_halves() -> None:
     """The item has ended, and the instance does not know it."""
-    change = deciding.change_item
+    change = recording.change_item
 
     def changing(turn: Turn, *rest: Any) -> None:
         change(turn, *rest)
@@ -138,14 +147,14 @@ def commits_a_hand_off_in_two_halves() -> None:
         turn.batch._writer.connection.execute("COMMIT")
         turn.batch._writer.connection.execute("BEGIN IMMEDIATE")
 
-    deciding.change_item = changing
+    _put(deciding, "change_item", changing)
 
 
 @bug("approval", "after COMMIT")
 def writes_the_request_in_a_transaction_of_its_own() -> None:
     """What was done is in the store, and who asked for it is not: the repeated order is carried out again."""
     kept: list[tuple[Any, ...]] = []
-    keep, after_commit = deciding.keep_request, Writer._after_commit
+    keep, after_commit = recording.keep_request, Writer._after_commit
 
     def keeping(batch: Any, *rest: Any) -> None:
         kept.append(rest)
@@ -158,7 +167,8 @@ def writes_the_request_in_a_transaction_of_its_own() -> None:
         kept.clear()
         after_commit(self, *rest)
 
-    deciding.keep_request, Writer._after_commit = keeping, afterwards  # type: ignore[method-assign]
+    _put(deciding, "keep_request", keeping)
+    _put(Writer, "_after_commit", afterwards)
 
 
 @bug("relocation")
@@ -169,7 +179,7 @@ def leaves_a_timer_that_was_taken_back() -> None:
         if turn.batch.timers.find(row.id, call) is None:
             withdraw(self, turn, row, call, at_us)
 
-    WakeRecords.withdraw = withdrawing  # type: ignore[method-assign]
+    _put(WakeRecords, "withdraw", withdrawing)
 
 
 @bug("relocation")
@@ -177,11 +187,12 @@ def leaves_the_timers_of_what_is_cancelled() -> None:
     remove_all = WakeRecords.remove_all
 
     def removing(self: WakeRecords, *rest: Any) -> None:
-        of_instance, Timers.of_instance = Timers.of_instance, lambda *_: []  # type: ignore[method-assign]
+        of_instance = Timers.of_instance
+        _put(Timers, "of_instance", lambda *_: [])
         remove_all(self, *rest)
-        Timers.of_instance = of_instance  # type: ignore[method-assign]
+        _put(Timers, "of_instance", of_instance)
 
-    WakeRecords.remove_all = removing  # type: ignore[method-assign]
+    _put(WakeRecords, "remove_all", removing)
 
 
 @bug("billing")
@@ -192,7 +203,8 @@ def does_not_count_an_attempt_before_it_runs() -> None:
     def beginning(row: Any, *rest: Any) -> Any:
         return begin(row, *rest)._replace(attempts=row.attempts, round_attempts=row.round_attempts)
 
-    wake_records.begin = embedded.begin = beginning
+    _put(wake_records, "begin", beginning)
+    _put(due_work, "begin", beginning)
 
 
 @bug("billing")
@@ -203,12 +215,12 @@ def loses_the_answer_that_halts_an_instance() -> None:
         lost = [CallStarted(e.at_us, e.call, e.performer) if isinstance(e, CallCompleted) else e for e in kept]
         halt(self, turn, row, lost, *rest)
 
-    Advance._halt = halting  # type: ignore[method-assign]
+    _put(Advance, "_halt", halting)
 
 
 @bug("billing")
 def forgets_at_the_retry_what_came_meanwhile() -> None:
-    WaitingEvents.of_instance = lambda *_: []  # type: ignore[method-assign]
+    _put(WaitingEvents, "of_instance", lambda *_: [])
 
 
 @bug("approval")
@@ -222,7 +234,7 @@ def leaves_something_of_what_was_refused() -> None:
             batch.put_meta("last refusal", str(refusal))
             raise
 
-    Decider.decide = deciding  # type: ignore[method-assign]
+    _put(Decider, "decide", deciding)
 
 
 @bug("approval")
@@ -234,7 +246,7 @@ def does_not_store_all_that_the_instance_saw() -> None:
         if not isinstance(rest[3], CallStarted):
             record(self, *rest)
 
-    Advance._record = recording  # type: ignore[method-assign]
+    _put(Advance, "_record", recording)
 
 
 @bug("billing")
@@ -251,4 +263,4 @@ def takes_the_result_of_an_attempt_that_came_too_late() -> None:
             recorded=False,
         )
 
-    dispatcher.report = reporting
+    _put(dispatcher, "report", reporting)

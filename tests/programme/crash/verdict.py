@@ -94,7 +94,7 @@ def _steps(connection: sqlite3.Connection) -> dict[str, Step]:
         if says["call_kind"] == "service":
             name = str(says["operation"]).rpartition(".")[2]
             (argument,) = json.loads(payload).values()
-            assert (name, argument) not in found, "the scripts ask for each step once"
+            assert f"{name} {argument}" not in found, "the scripts ask for each step once"
             found[f"{name} {argument}"] = (uuid, call)
     return found
 

@@ -41,8 +41,7 @@ class OutsideClock:
         return int(now_us)
 
     def monotonic_us(self) -> int:
-        (now_us,) = _MOMENT.unpack_from(self._map)
-        return int(now_us)
+        return int(_MOMENT.unpack_from(self._map)[0])
 
     def move_to(self, moment_us: int) -> None:
         """Go on to that moment; an earlier one changes nothing."""
@@ -104,7 +103,7 @@ class World:
         """An outside system is asked to do something; gives how often it has been asked for this step."""
         self.reached(f"before the effect of {operation}")
         step = f"{operation} {step}"
-        made = sum(entry["step"] == step for entry in self.effects.entries()) + 1
+        made = len([entry for entry in self.effects.entries() if entry["step"] == step]) + 1
         self.effects.add(step=step, key=key, at_us=self.clock.wall_us())
         self.reached(f"after the effect of {operation}")
         return made
