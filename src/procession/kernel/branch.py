@@ -87,12 +87,14 @@ class BranchLoop(HaltingLoop):
         self.future_numbers = count()
 
     def halt(self, reason: HaltInstance) -> None:
-        if self.fault is None:
-            self.fault = Fault(reason.code, reason.message, reason, self.current)
+        self.fault = self.fault or Fault(reason.code, reason.message, reason, self.current)
 
     def halt_for_bug(self, error: BaseException, branch: Branch | None) -> None:
-        if self.fault is None:
-            self.fault = Fault("bug", f"{type(error).__qualname__}: {error}", error, branch)
+        try:
+            said = f"{type(error).__qualname__}: {error}"
+        except Exception:  # the text of an error is code of the author's too
+            said = f"{type(error).__qualname__}, which cannot say what it is"
+        self.fault = self.fault or Fault("bug", said, error, branch)
 
     def stop_for(self, error: BaseException) -> None:
         """An interrupt of the worker: it discards the advance and goes on to the host."""

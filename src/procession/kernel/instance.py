@@ -325,9 +325,7 @@ class Instance:
                 if failure is None:
                     loop.halt_for_bug(error, unseen)
                     return
-        for entry in [
-            *loop.open.values()
-        ]:  # asked for by callbacks or abandoned generators: nothing waits for them any more
+        for entry in tuple(loop.open.values()):  # of callbacks or abandoned generators: nothing waits for them
             entry.end_by_program("the instance has ended")
         if failure is not None:
             loop.history.ask(FailInstance(failure))
