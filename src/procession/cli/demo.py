@@ -137,7 +137,7 @@ def _three_commands(summary: "DemoSummary") -> tuple[str, str, str]:
     return (
         f"{program} list --state running --app {app}",
         f"{program} work list --all --app {app}",
-        f"{program} show receive_application-{summary.cases} --app {app}",
+        f"{program} show {summary.open_instance or f'receive_application-{summary.cases}'} --app {app}",
     )
 
 

@@ -29,7 +29,7 @@ from procession.simulation.specificity import Trigram, share_seen, trigrams
 from procession.simulation.uniform import random_run
 
 MODEL_FILE = "model.toml"
-UNIFORM_RUNS = 2_000
+UNIFORM_RUNS = 1_000
 DEFAULT_CASES = 200
 OPEN_CASES = 20
 
@@ -48,11 +48,15 @@ class DemoOptions:
 
 @dataclass(frozen=True, slots=True)
 class DemoSummary:
-    """What came of it. Times are in seconds; `fit` and `last_third_fit` are None where no log was followed."""
+    """What came of it.
+
+    Times are in seconds; `fit` and `last_third_fit` are None where no log was followed. `open_instance` is one to look at.
+    """
 
     app: str
     cases: int
     open_cases: int
+    open_instance: str | None
     fitting_cases: int
     fit: float | None
     last_third_fit: float | None
@@ -150,6 +154,7 @@ def _summary(work: _Work, ledger: Ledger, specificity: float, seconds: float) ->
         app=str(work.application.folder),
         cases=len(cases),
         open_cases=ledger.open_cases,
+        open_instance=ledger.open_instance,
         fitting_cases=len(cases) - len(misfits),
         fit=1 - len(misfits) / len(cases) if work.follows_log else None,
         last_third_fit=_share_fitting(last_third) if work.follows_log else None,

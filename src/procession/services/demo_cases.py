@@ -121,15 +121,16 @@ def fitted_cases(
     *,
     seed: int,
 ) -> list[CaseScript]:
-    """Cases like the recorded ones that end at the present moment, of which the last ones are still open."""
+    """Cases like the recorded ones that end at the present moment, of which some are still open."""
     chance = random.Random(seed)
-    arrivals_us = _arrivals_us(model, count, chance, ending.now_us)
+    arrivals_us = _arrivals_us(model, count - ending.open_count, chance, ending.now_us)
+    lives = [_closed_by(ending.now_us, arrived_us, generate_case(model, script, chance)) for arrived_us in arrivals_us]
+    for _ in range(ending.open_count):
+        lives.append(_open_at(ending.now_us, generate_case(model, script, chance), chance))
+    lives.sort(key=lambda life: life[0])
     cases = []
-    for number, arrived_us in enumerate(arrivals_us, start=1):
-        steps = generate_case(model, script, chance)
-        stays_open = number > count - ending.open_count
-        started_us, kept = _fit_into_time(steps, arrived_us, ending.now_us, stays_open=stays_open)
-        timed = [(script.tasks[each.operation].title, each.step, started_us + each.after_us) for each in kept]
+    for number, (started_us, steps) in enumerate(lives, start=1):
+        timed = [(script.tasks[each.operation].title, each.step, started_us + each.after_us) for each in steps]
         cases.append(_generated_case(script, organisation, chance, number, started_us, timed))
     return cases
 
@@ -153,15 +154,17 @@ def _arrivals_us(model: FittedModel, count: int, chance: random.Random, now_us: 
     return arrivals[::-1]
 
 
-def _fit_into_time(
-    steps: tuple[TimedStep, ...], arrived_us: int, now_us: int, *, stays_open: bool
-) -> tuple[int, tuple[TimedStep, ...]]:
-    """Closed cases start early enough to be closed by now; open ones stop at what had happened by now."""
-    length_us = steps[-1].after_us
-    if not stays_open:
-        return min(arrived_us, now_us - length_us - MINUTE_US), steps
-    happened = tuple(each for each in steps if arrived_us + each.after_us < now_us)
-    return arrived_us, happened[: len(steps) - 1]
+def _closed_by(now_us: int, arrived_us: int, steps: tuple[TimedStep, ...]) -> tuple[int, tuple[TimedStep, ...]]:
+    """A case that arrived then, or as much earlier as it takes to be closed by now: its start and its steps."""
+    return min(arrived_us, now_us - steps[-1].after_us - MINUTE_US), steps
+
+
+def _open_at(now_us: int, steps: tuple[TimedStep, ...], chance: random.Random) -> tuple[int, tuple[TimedStep, ...]]:
+    """A case that waits for any one of its steps now: its start, and the steps that have happened."""
+    place = chance.randrange(len(steps))
+    last_us = steps[place - 1].after_us if place else 0
+    lived_us = chance.randint(last_us, steps[place].after_us)
+    return now_us - lived_us - 1, steps[:place]
 
 
 def _generated_case(

@@ -26,7 +26,7 @@ class Ledger:
     """What the store holds against what was done: completions, those that are missing and those that are there twice.
 
     `exact_cases` are the cases whose history gives back order, times and performers exactly; `lead_times_us` those of
-    the cases that have ended.
+    the cases that have ended; `open_instance` is the last started one that has not.
     """
 
     completions: int
@@ -35,6 +35,7 @@ class Ledger:
     open_cases: int
     exact_cases: frozenset[str]
     lead_times_us: tuple[int, ...]
+    open_instance: str | None
 
 
 class _Case:
@@ -140,7 +141,9 @@ def _checked(readers: Readers, cases: Sequence[_Case]) -> Ledger:
     with readers.snapshot() as view:
         rows = [row for case in cases if (row := view.instances.find_named(case.name)) is not None]
     lead_times = tuple(row.ended_us - row.started_us for row in rows if row.ended_us is not None)
-    return Ledger(completions, lost, doubled, len(rows) - len(lead_times), frozenset(exact), lead_times)
+    still_open = [row for row in rows if row.ended_us is None]
+    last = max(still_open, key=lambda row: row.started_us).name if still_open else None
+    return Ledger(completions, lost, doubled, len(still_open), frozenset(exact), lead_times, last)
 
 
 def _entries(readers: Readers) -> Iterator[LogEntry]:

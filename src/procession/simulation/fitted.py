@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from procession.errors import OperatorError
 from procession.simulation.log_following import Plan
 from procession.simulation.rehearsal import MOST_STEPS, Offer, Rehearsal, Script, Step
 from procession.simulation.specificity import Trigram, trigrams
@@ -20,6 +21,12 @@ from procession.simulation.specificity import Trigram, trigrams
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+class NothingToFit(OperatorError):
+    """There is no case to fit a model to: none was recorded, or none of them is a run of the process."""
+
+    code = "nothing-to-fit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class ObservedCase:
 
 
 def fit(script: Script, cases: Iterable[ObservedCase]) -> FittedModel:
-    """The figures of these cases."""
+    """The figures of these cases. Raises `NothingToFit` where there are none."""
     offers: Counter[str] = Counter()
     hours: defaultdict[str, list[float]] = defaultdict(list)
     choices: defaultdict[str, Counter[tuple[int, ...]]] = defaultdict(Counter)
@@ -74,6 +81,10 @@ def fit(script: Script, cases: Iterable[ObservedCase]) -> FittedModel:
             if step is not None:
                 hours[offer.task.id].append(max(0, waited_us) / HOUR_US)
                 choices[offer.task.id][step.choices] += 1
+    if not started:
+        raise NothingToFit(
+            "None of these cases is a run of the process.", remedy="Name a log of cases that the process allows."
+        )
     days = (max(started) - min(started)) / DAY_US or 1.0
     operations = {
         name: OperationFigures(len(hours[name]) / offers[name], _quantiles(hours[name]), choices[name])
@@ -113,7 +124,7 @@ def write_model(model: FittedModel) -> str:
     """The model as TOML."""
     lines = ["[arrivals]", f"per_day = {model.arrivals_per_day:.4f}", ""]
     for name, figures in model.operations.items():
-        lines.append(f"[operations.{json.dumps(name)}]")
+        lines.append(f"[operations.{json.dumps(name, ensure_ascii=False)}]")
         lines.append(f"taken = {figures.taken:.4f}")
         lines.append(f"hours = [{', '.join(f'{hours:.4f}' for hours in figures.hours)}]")
         answers = [[list(choices), count] for choices, count in sorted(figures.choices.items())]
@@ -132,7 +143,7 @@ def read_model(content: Mapping[str, object]) -> FittedModel:
             tuple(map(float, figures["hours"])),
             {tuple(choices): int(count) for choices, count in figures["choices"]},
         )
-        for name, figures in table["operations"].items()
+        for name, figures in table.get("operations", {}).items()
     }
     seen = frozenset((first, second, third) for first, second, third in table["seen"]["in_a_row"])
     return FittedModel(float(table["arrivals"]["per_day"]), operations, seen)
