@@ -105,37 +105,50 @@ class Writer:
         return [self._waiting.popleft() for _ in range(taken)]
 
     async def _run_batch(self, pending: list[_Pending]) -> None:
+        effects = Effects(room=self._room())
         try:
             with explained(self._store.path):
-                committed = await self._try_batch(pending)
+                committed = await self._try_batch(pending, effects)
         except StoreError as error:
             if self._store.is_failed or not isinstance(error, StoreDamaged):
-                self._fail_store(pending, error)
+                self._fail_store(pending, effects, error)
             else:
                 await self._run_alone(pending, error)
             return
         except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):
             for one in pending:
-                _refuse(one, EngineStopped("The engine was interrupted.", remedy="Nothing of the request was kept."))
+                _refuse(one, EngineStopped("The engine was interrupted.", remedy=self._fate_of_interrupted()))
             raise
         except Exception as error:
-            await self._run_alone(pending, error)
+            if self._store.is_failed:
+                self._fail_store(pending, effects, _as_internal(pending[0].request, error))
+            else:
+                await self._run_alone(pending, error)
             return
         self._after_commit(pending, *committed)
 
     async def _run_alone(self, pending: list[_Pending], error: Exception) -> None:
         """One request of a batch cannot be carried out: each is tried alone, and only the culprit is refused."""
-        if len(pending) > 1:
-            for one in pending:
-                await self._run_batch([one])
+        if len(pending) == 1:
+            kind = pending[0].request.kind
+            log.error("A request of kind %r failed inside the engine; nothing of it was kept.", kind, exc_info=error)
+            _refuse(pending[0], _as_internal(pending[0].request, error))
             return
-        kind = pending[0].request.kind
-        log.error("A request of kind %r failed inside the engine; nothing of it was kept.", kind, exc_info=error)
-        _refuse(pending[0], _as_internal(pending[0].request, error))
+        left = deque(pending)
+        try:
+            while left:
+                await self._run_batch([left.popleft()])
+        except BaseException:
+            self._waiting.extendleft(reversed(left))  # they are refused with all that waits
+            raise
 
-    async def _try_batch(self, pending: list[_Pending]) -> "tuple[Batch, list[Outcome], Effects]":
+    def _fate_of_interrupted(self) -> str:
+        if self._store.is_failed:
+            return "Whether the request was kept is not known; give it again with the same identifier."
+        return "Nothing of the request was kept."
+
+    async def _try_batch(self, pending: list[_Pending], effects: Effects) -> "tuple[Batch, list[Outcome], Effects]":
         """Decide, write and commit. Whatever is raised from here, nothing was acknowledged."""
-        effects = Effects(room=self._room())
         started = time.thread_time()
         batch = self._store.begin()
         outcomes: list[Outcome] = []
@@ -188,47 +201,45 @@ class Writer:
             try:
                 self._store.checkpoint()
             except StoreError as error:
-                self._fail_store([], error)
+                self._fail_store([], Effects(), error)
 
-    def _fail_store(self, pending: list[_Pending], error: StoreError) -> None:
+    def _fail_store(self, pending: list[_Pending], effects: Effects, error: Exception) -> None:
         """Acknowledge none of the batch; the store is opened anew so that what is really in it counts."""
         log.error("The store failed: %s", error)
         for one in pending:
             _refuse(one, error)
         self._decider.forget_all()
+        if self._store.is_failed and (effects.attempts or effects.due_us is not None):
+            self._unsure.append(effects)
         try:
             self._store.reopen()
+            self._carry_out_unsure()
         except ProcessionError as still:
             log.error("The store cannot be opened again yet: %s", still)
+
+    def _carry_out_unsure(self) -> None:
+        """Begin the attempts of batches whose commit failed and happened after all: their rows say that they run."""
+        while self._unsure:
+            unsure = self._unsure[0]
+            with self._store.begin() as batch:
+                there = [each for each in unsure.attempts if batch.service_calls.find(each.row.id) == each.row]
+            del self._unsure[0]
+            self._carry_out(Effects(attempts=there, due_us=unsure.due_us))
 
 
 async def _in_thread(commit: Callable[[], None]) -> None:
     """Run a commit in a thread. Whoever cancels must wait for its end: nothing may touch the connection before."""
-    running = asyncio.create_task(asyncio.to_thread(commit))
+    # No task of its own: a loop that ends cancels every task there is.
+    running = asyncio.get_running_loop().run_in_executor(None, commit)
     is_cancelled = False
     while not running.done():
         try:
-            await asyncio.shield(running)
+            await asyncio.wait([running])
         except asyncio.CancelledError:
             is_cancelled = True
-        except Exception:  # noqa: S110 - it is raised below, and once
-            pass
     running.result()
     if is_cancelled and (task := asyncio.current_task()) is not None:
         task.cancel()  # at the next wait: what is durable is acknowledged first
-
-
-async def _to_its_end(commit: "asyncio.Future[None]") -> None:
-    """Wait for a commit, which cannot be taken back: a cancellation that comes meanwhile takes effect after the answers."""
-    was_cancelled = False
-    while not commit.done():
-        try:
-            await asyncio.wait([commit])
-        except asyncio.CancelledError:
-            was_cancelled = True
-    commit.result()
-    if was_cancelled and (task := asyncio.current_task()) is not None:
-        task.cancel()
 
 
 def _refuse(pending: _Pending, error: BaseException) -> None:
