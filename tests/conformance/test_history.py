@@ -153,7 +153,7 @@ async def test_a_reader_sees_whole_transactions_while_the_engine_writes(host: Ho
         readers.close()
 
 
-async def test_readers_cannot_write(host: Host) -> None:
+async def test_readers_of_a_store_cannot_write_to_it(host: Host) -> None:
     world = await host.open(mixed)
     with world.view() as view, pytest.raises(sqlite3.OperationalError, match="readonly"):
         view._connection.execute("DELETE FROM event")
