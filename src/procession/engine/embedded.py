@@ -24,7 +24,7 @@ from procession.engine.wake_records import WakeRecords
 from procession.engine.wake_ups import WakeUps
 from procession.engine.watchdog import LIMIT_SECONDS, WORKER_LIMIT_SECONDS, Watchdog, find_culprit, remove_marker
 from procession.engine.writer import Writer
-from procession.errors import OperatorError
+from procession.errors import OperatorError, StoreError
 from procession.language.registry import Registry
 from procession.store.opening import OpenOptions, Store, open_store
 
@@ -101,6 +101,7 @@ class EmbeddedEngine:
             store.readers, lambda problem: self._tell_of_problem(f"nothing will wake it: {problem}")
         )
         self._running: list[asyncio.Task[None]] = []
+        self._is_closed = False
 
     async def submit(self, request: Request) -> Accepted:
         """Have a request decided and made durable. Raises the decision's refusal, `EngineStopped`, `ClockNotTrusted`, or a `StoreError`."""
@@ -130,7 +131,10 @@ class EmbeddedEngine:
         return behind_us
 
     async def close(self, *, at_once: bool = False) -> None:
-        """Take nothing more, wait for what is under way, and close the store."""
+        """Take nothing more, wait for what is under way, and close the store. A second time does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         for task in self._running[1:]:
             task.cancel()
         await self._dispatcher.close(grace_seconds=0 if at_once else self._options.grace_seconds)
@@ -138,7 +142,10 @@ class EmbeddedEngine:
         await asyncio.gather(*self._running, return_exceptions=True)
         self._live.close()
         self._watchdog.stop()
-        self.store.close()
+        try:
+            self.store.close()
+        except StoreError as error:  # the lock is let go all the same, and the next opening does the rest
+            log.error("The store could not be tidied up at the end; nothing of it is lost: %s", error)
 
     def start(self) -> None:
         """Begin to take requests."""
