@@ -70,7 +70,11 @@ def _by_replay(
         finally:
             fence_down()
         stacks = [stack for stack in instance.branches() if stack.frames]
-        return tuple(places.branch_now(stack, with_variables=with_variables) for stack in _worth_showing(stacks))
+        operations = {call: open_call.operation for call, open_call in instance.open_calls.items()}
+        return tuple(
+            places.branch_now(stack, operations.get(stack.waits_for or 0), with_variables=with_variables)
+            for stack in _worth_showing(stacks)
+        )
     except Divergence as divergence:
         raise ReplayFailed(f"The present source does not fit its history: {divergence}") from divergence
     except HaltInstance as halt:
@@ -96,8 +100,9 @@ def _by_record(row: InstanceRow, history: list[EventRow], places: Places, view: 
     for call, header in open_requests(history).items():
         site = view.site(int(header.get("site") or 0))
         if site is not None:
-            frames = tuple(places.frame_of_release(frame, site.release) for frame in decode_site(site.frames))
-            branches.append(BranchShown("", frames, call))
+            operation = str(header.get("operation", ""))
+            found = places.branch_of_release(decode_site(site.frames), site.release, call=call, operation=operation)
+            branches.append(found)
     return tuple(branches)
 
 
@@ -120,10 +125,8 @@ def halt_of(row: InstanceRow, places: Places, waiting: int) -> HaltShown | None:
         return None
     record = json.loads(row.halt)
     branches = tuple(
-        BranchShown(
-            stack["branch"],
-            tuple(places.frame_of_release(frame, row.release) for frame in decode_site(json.dumps(stack["frames"]))),
-            stack["waits_for"],
+        places.branch_of_release(
+            decode_site(json.dumps(stack["frames"])), row.release, branch=stack["branch"], call=stack["waits_for"]
         )
         for stack in record.get("stack", [])
     )

@@ -2,9 +2,11 @@
 
 import json
 import linecache
+from collections.abc import Sequence
 from pathlib import Path
 
-from procession.kernel import BranchStack, Frame, StackFrame
+from procession.kernel import BranchStack, Frame, Site
+from procession.services.pointing import point_at
 from procession.services.records import BranchShown, FrameShown
 from procession.store import View
 
@@ -20,21 +22,25 @@ class Places:
         self._modules: dict[int, dict[str, str]] = {}
         self._lines: dict[tuple[int, str], list[str]] = {}
 
-    def branch_now(self, stack: BranchStack, *, with_variables: bool) -> BranchShown:
-        """A branch of a replayed instance: the source is the file that was imported."""
-        frames = tuple(self._frame_now(each, with_variables) for each in stack.frames)
-        return BranchShown(stack.branch, frames, stack.waits_for)
+    def branch_now(self, stack: BranchStack, operation: str | None, *, with_variables: bool) -> BranchShown:
+        """A branch of a replayed instance, and the operation it waits for: the source is the file that was imported."""
+        frames = []
+        callees = _callees([each.frame for each in stack.frames], operation)
+        for each, callee in zip(stack.frames, callees, strict=True):
+            lines = linecache.getlines(each.filename)
+            variables = {name: _spoken(value) for name, value in each.variables.items()} if with_variables else None
+            frames.append(_shown(each.frame, callee, each.filename, lines, variables))
+        return BranchShown(stack.branch, tuple(frames), stack.waits_for)
 
-    def frame_of_release(self, frame: Frame, release: int) -> FrameShown:
-        """A recorded frame: the source is that of the release it was recorded under."""
-        lines = self._source_of(release, frame.module)
-        source = lines[frame.line - 1] if 0 < frame.line <= len(lines) else ""
-        return _shown(frame, str(self._file_of(frame.module)), source, None)
-
-    def _frame_now(self, frame: StackFrame, with_variables: bool) -> FrameShown:
-        source = linecache.getline(frame.filename, frame.frame.line)
-        variables = {name: _spoken(value) for name, value in frame.variables.items()} if with_variables else None
-        return _shown(frame.frame, frame.filename, source, variables)
+    def branch_of_release(
+        self, site: Site, release: int, *, branch: str = "", call: int | None = None, operation: str | None = None
+    ) -> BranchShown:
+        """A branch as it was recorded: the source is that of the release it was recorded under."""
+        frames = tuple(
+            _shown(frame, callee, str(self._file_of(frame.module)), self._source_of(release, frame.module), None)
+            for frame, callee in zip(site, _callees(site, operation), strict=True)
+        )
+        return BranchShown(branch, frames, call)
 
     def _file_of(self, module: str) -> Path:
         path = self._folder.joinpath(*module.split("."))
@@ -53,8 +59,16 @@ class Places:
         return self._lines[release, module]
 
 
-def _shown(frame: Frame, file: str, source: str, variables: dict[str, str] | None) -> FrameShown:
-    source = source.rstrip("\n")
+def _callees(frames: Sequence[Frame], operation: str | None) -> list[str]:
+    """What each frame calls: the function of the next one, and at the end the operation that is waited for."""
+    names = [frame.function.rpartition(".")[2] for frame in frames[1:]]
+    return [*names, (operation or "").rpartition(".")[2]] if frames else []
+
+
+def _shown(frame: Frame, callee: str, file: str, lines: Sequence[str], variables: dict[str, str] | None) -> FrameShown:
+    if callee:
+        frame = point_at(frame, "".join(line if line.endswith("\n") else line + "\n" for line in lines), callee)
+    source = lines[frame.line - 1].rstrip("\n") if 0 < frame.line <= len(lines) else ""
     # Python counts columns in bytes of UTF-8.
     raw = source.encode()
     column = len(raw[: frame.column].decode(errors="ignore"))
