@@ -1,0 +1,111 @@
+"""What `doctor` finds: each kind of thing that needs a person, by name and with the way on."""
+
+import sqlite3
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procession.engine.clock import VirtualClock
+from procession.services import health
+from procession.services.commands import StartInstance
+from procession.services.health import HealthReport, examine
+from procession.store.lock import StoreLock
+from procession.store.sqlite_defects import SqliteDefect
+from tests.services.applications import Made, make_office
+
+START = StartInstance("receive", '{"letter": "Dear Sir"}')
+DAY_US = 86_400_000_000
+
+
+def kinds(report: HealthReport) -> list[str]:
+    return sorted({concern.kind for concern in report.concerns})
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Made:
+    made = make_office(tmp_path)
+    made.perform(START)
+    return made
+
+
+def test_a_sound_application_is_well_and_counted(office: Made) -> None:
+    report = examine(office.application)
+    assert report.is_well, report.concerns
+    assert (report.instances, report.items, report.service_calls) == ({"running": 1}, {"offered": 1}, {"due": 1})
+    assert {check.id: check.verdict for check in report.checks}["I6"] == "holds"
+    assert report.engine is None
+    assert report.store_bytes > 0
+
+
+def test_an_application_that_never_ran_is_well(tmp_path: Path) -> None:
+    made = make_office(tmp_path)
+    assert examine(made.application).is_well
+    assert not made.application.store.exists()
+
+
+def test_an_item_that_is_overdue_is_told_with_whom_it_waits_for(tmp_path: Path) -> None:
+    made = make_office(tmp_path)
+    made.perform(START, clock=VirtualClock(time.time_ns() // 1000 - 3 * DAY_US))
+    report = examine(made.application)
+    assert kinds(report) == ["overdue"]
+    assert "Read the letter" in report.concerns[0].message
+    assert "the role Desk" in report.concerns[0].message
+
+
+def test_a_clock_behind_the_store_is_told(tmp_path: Path) -> None:
+    made = make_office(tmp_path)
+    made.perform(START, clock=VirtualClock(time.time_ns() // 1000 + DAY_US))
+    report = examine(made.application)
+    assert kinds(report) == ["clock"]
+    assert "--accept-clock" in report.concerns[0].remedy
+
+
+def test_an_operation_that_is_gone_is_told_by_name(office: Made, tmp_path: Path) -> None:
+    other = make_office(
+        tmp_path, lambda text: text.replace("def read(", "def peruse(").replace("read(letter)", "peruse(letter)")
+    )
+    report = examine(replace(other.application, store=office.application.store))
+    assert kinds(report) == ["missing operation"]
+    assert report.concerns[0].subject == "Desk.read"
+
+
+def test_an_application_that_does_not_load_is_told_and_its_store_examined_all_the_same(
+    office: Made, tmp_path: Path
+) -> None:
+    other = make_office(tmp_path, lambda text: text + "\nraise RuntimeError('half way')\n")
+    report = examine(replace(other.application, store=office.application.store))
+    assert kinds(report) == ["application"]
+    assert "half way" in report.concerns[0].message
+    assert report.instances == {"running": 1}
+
+
+def test_a_row_that_was_changed_behind_the_engine_is_told(office: Made) -> None:
+    connection = sqlite3.connect(office.application.store)
+    connection.execute("UPDATE event SET payload = ? WHERE kind = 'InstanceStarted'", (b'{"letter": "Dear Madam"}',))
+    connection.execute("DELETE FROM service_call")
+    connection.commit()
+    connection.close()
+    report = examine(office.application)
+    assert kinds(report) == ["invariant"]
+    assert {concern.subject for concern in report.concerns} >= {"chain", "I6"}
+
+
+def test_a_defect_of_sqlite_that_touches_a_store_is_told(office: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    defect = SqliteDefect("It loses rows.", True, "Use another.", "https://example.org")
+    monkeypatch.setattr(health, "known_defects", lambda version: [defect])
+    assert kinds(examine(office.application)) == ["sqlite"]
+    monkeypatch.setattr(health, "known_defects", lambda version: [replace(defect, touches_us=False)])
+    assert examine(office.application).is_well
+
+
+def test_the_engine_that_runs_is_named(office: Made) -> None:
+    held = StoreLock.acquire(office.application.store)
+    try:
+        held.announce("/run/somewhere")
+        engine = examine(office.application).engine
+    finally:
+        held.release()
+    assert engine is not None
+    assert (engine.process, engine.socket) == (held.holder.pid, "/run/somewhere")
