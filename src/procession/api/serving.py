@@ -2,12 +2,15 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from procession.api.local import LocalSocket
 from procession.api.protocol import socket_path_for
+from procession.engine.contract import EngineStopped
+from procession.engine.embedded import EmbeddedEngine
 from procession.engine.turn import Notice
 from procession.services.application import Application
 from procession.services.hosting import Hosting, open_host
@@ -29,23 +32,41 @@ class Served:
 async def serve(application: Application, served: Served) -> None:
     """Run the application's engine until SIGINT or SIGTERM; a second one ends the process at once, which loses nothing.
 
-    Raises `StoreLocked` where another engine runs, and whatever is wrong with the application or its store.
+    Raises `StoreLocked` where another engine runs, whatever is wrong with the application or its store, and
+    `EngineStopped` where the engine has to give up: whoever watches over the process starts it again.
     """
-    asked_to_end = _ends_on_signal()
-    hosting = Hosting(wait_seconds=WAIT_SECONDS, watch=served.happened)
-    async with open_host(application, hosting) as host:
-        listening = LocalSocket(host.office, socket_path_for(application.store))
-        await listening.open()
-        try:
-            host.engine.store.lock.announce(str(listening.path))
-            served.ready(listening.path)
-            await asked_to_end.wait()
-            served.ending()
-        finally:
-            await listening.close()
+    with _ending_by_signal() as asked_to_end:
+        hosting = Hosting(wait_seconds=WAIT_SECONDS, watch=served.happened)
+        async with open_host(application, hosting) as host:
+            listening = LocalSocket(host.office, socket_path_for(application.store))
+            await listening.open()
+            try:
+                host.engine.store.lock.announce(str(listening.path))
+                served.ready(listening.path)
+                breakdown = await _first_of(asked_to_end, host.engine)
+                served.ending()
+            finally:
+                await listening.close()
+        if breakdown is not None:
+            raise EngineStopped(
+                breakdown, remedy="Start it again with `procession serve`: nothing acknowledged is lost."
+            )
 
 
-def _ends_on_signal() -> asyncio.Event:
+async def _first_of(asked_to_end: asyncio.Event, engine: EmbeddedEngine) -> str | None:
+    """None once somebody asks to end; the reason if the engine gives up before."""
+    asked = asyncio.create_task(asked_to_end.wait())
+    broken = asyncio.create_task(engine.until_breakdown())
+    await asyncio.wait({asked, broken}, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if broken.done():
+        return broken.result()
+    broken.cancel()
+    return None
+
+
+@contextmanager
+def _ending_by_signal() -> Iterator[asyncio.Event]:
     """Set at the first signal; from then on the system's own action, which is to end the process, is back."""
     loop = asyncio.get_running_loop()
     asked_to_end = asyncio.Event()
@@ -58,4 +79,8 @@ def _ends_on_signal() -> asyncio.Event:
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, come)
-    return asked_to_end
+    try:
+        yield asked_to_end
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)

@@ -101,6 +101,7 @@ class EmbeddedEngine:
             store.readers, lambda problem: self._tell_of_problem(f"nothing will wake it: {problem}")
         )
         self._running: list[asyncio.Task[None]] = []
+        self._broke_down: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._is_closed = False
 
     async def submit(self, request: Request) -> Accepted:
@@ -118,6 +119,10 @@ class EmbeddedEngine:
         if next_us is not None and self._due_work.set_aside:
             next_us = max(next_us, self._options.clock.wall_us() + SET_ASIDE_PAUSE_US)
         return next_us
+
+    async def until_breakdown(self) -> str:
+        """Waits for as long as the engine works; gives the reason where it has to give up by itself."""
+        return await asyncio.shield(self._broke_down)
 
     @property
     def clock_distrust(self) -> str | None:
@@ -163,7 +168,10 @@ class EmbeddedEngine:
     def _report(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("The engine's %s ended: %s", task.get_name(), error, exc_info=error)
-            self._writer.stop(f"The engine's {task.get_name()} ended with an error: {error}.")
+            reason = f"The engine's {task.get_name()} ended with an error: {error}."
+            self._writer.stop(reason)
+            if not self._broke_down.done():
+                self._broke_down.set_result(reason)
 
     def _tell_of_problem(self, problem: str) -> None:
         self._tell(Notice(self._options.clock.wall_us(), "", problem))
