@@ -1,13 +1,13 @@
 """Errors cross a hand-off as typed values: written, rebuilt as their own class, and never with a traceback or an address."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 import pytest
 
 from procession.errors import InvalidValue, NotDeclarable, OperationFailed, ProcessFailed, Withdrawn
-from procession.kernel import Failure
+from procession.kernel import Failure, HaltInstance
 from procession.language.failures import DeclaredErrors, clean_text, failing, technical_failure
 from tests.language.values import Approved, Declined
 
@@ -108,11 +108,24 @@ def test_any_other_failure_arrives_as_operation_failed() -> None:
     assert (back.operation, back.type_name, back.message, back.attempts) == ("Desk.pay", "x.Boom", "boom", 3)
 
 
-def test_a_declared_error_whose_class_has_changed_arrives_as_operation_failed() -> None:
+def test_a_recorded_declared_error_that_no_longer_fits_halts_instead_of_taking_another_branch() -> None:
     name = f"{Rich.__module__}.Rich"
-    back = declared(Rich).rebuild(Failure(name, "old", b'{"colour":"red"}', 1, declared=True))
-    assert isinstance(back, OperationFailed)
-    assert back.message == "old"
+    for recorded in (
+        Failure(name, "old", b'{"colour":"red"}', 1, declared=True),
+        Failure("x.Gone", "old", None, 1, True),
+    ):
+        with pytest.raises(HaltInstance) as halt:
+            declared(Rich).rebuild(recorded)
+        assert halt.value.code == "divergence"
+
+
+def test_a_declared_error_whose_class_moved_to_another_module_is_known_by_its_name() -> None:
+    recorded = declared(Plain).failure_of(Plain("boom"))
+    assert recorded is not None
+
+    back = declared(Plain).rebuild(replace(recorded, type_name="elsewhere.Plain"))
+
+    assert isinstance(back, Plain)
 
 
 @pytest.mark.parametrize(
@@ -144,10 +157,10 @@ def test_what_fails_an_instance_is_told_from_what_halts_it() -> None:
     class OnPurpose(ProcessFailed):
         pass
 
-    declared(Base)
+    known = declared(Base).codecs
 
     def name(error: BaseException) -> str | None:
-        failure = failing(error)
+        failure = failing(error, known)
         return failure.type_name.rpartition(".")[2] if failure else None
 
     assert name(OnPurpose("x")) == "OnPurpose"
@@ -161,7 +174,7 @@ def test_what_fails_an_instance_is_told_from_what_halts_it() -> None:
         ExceptionGroup("two", [Base("a"), ValueError("b")]),
         KeyboardInterrupt(),
     ):
-        assert failing(bug) is None
+        assert failing(bug, known) is None
 
 
 def test_no_failure_holds_an_address_a_nul_or_a_book() -> None:

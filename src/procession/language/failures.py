@@ -8,14 +8,13 @@ import asyncio
 import dataclasses
 import re
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from types import FunctionType
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
 from procession.errors import InvalidValue, NotDeclarable, OperationFailed, ProcessFailed
-from procession.kernel import Failure
+from procession.kernel import Failure, HaltInstance
 from procession.language.codec import ArgumentsCodec, Parameter, ValueCodec
 from procession.language.names import qualified_name
 from procession.language.strict_json import text_fault
@@ -83,8 +82,13 @@ class DeclaredErrors:
     def __init__(self, errors: Iterable[type[Exception]], *, operation: str, where: str) -> None:
         self._operation = operation
         self.classes: tuple[type[Exception], ...] = tuple(_declarable(error, where) for error in errors)
-        self._codecs = {cls: _declared.setdefault(cls, ErrorCodec(cls, where)) for cls in self.classes}
+        self._codecs = {cls: ErrorCodec(cls, where) for cls in self.classes}
         self._by_name = {codec.name: codec for codec in self._codecs.values()}
+
+    @property
+    def codecs(self) -> Mapping[type[Exception], ErrorCodec]:
+        """How errors of each class cross."""
+        return self._codecs
 
     def check(self) -> None:
         """Raises `NotDeclarable` if an error among them cannot cross."""
@@ -99,18 +103,31 @@ class DeclaredErrors:
         return codec.failure_of(error, attempts=attempts) if codec else None
 
     def rebuild(self, failure: Failure) -> Exception:
-        """What process code sees: a declared error as its own class, any other as `OperationFailed`."""
-        codec = self._by_name.get(failure.type_name) if failure.declared else None
-        if codec is not None:
-            try:
-                return codec.rebuild(failure)
-            except (InvalidValue, TypeError):
-                pass  # The class has changed since: what is known is told all the same.
-        return OperationFailed(self._operation, failure.type_name, failure.message, failure.attempts)
+        """What process code sees: a declared error as its own class, any other as `OperationFailed`.
 
+        A recorded declared error that the present source does not know, or cannot read, halts the instance: another
+        `except` would catch it otherwise, without a word. A class that moved to another module is known by its name.
+        """
+        if not failure.declared:
+            return OperationFailed(self._operation, failure.type_name, failure.message, failure.attempts)
+        codec = self._by_name.get(failure.type_name) or self._moved(failure.type_name)
+        if codec is None:
+            raise HaltInstance(
+                "divergence",
+                f"{self._operation} no longer declares the error {failure.type_name}, which stands in the history. "
+                "Bring the class back into raises=[…].",
+            )
+        try:
+            return codec.rebuild(failure)
+        except (InvalidValue, TypeError) as error:
+            raise HaltInstance(
+                "divergence", f"The recorded error {failure.type_name} does not fit its present fields: {error}"
+            ) from error
 
-# Which classes some operation declares: such an error fails the instance that it leaves, whoever raised it.
-_declared: WeakKeyDictionary[type[Exception], ErrorCodec] = WeakKeyDictionary()
+    def _moved(self, type_name: str) -> "ErrorCodec | None":
+        own_name = type_name.rpartition(".")[2]
+        found = [codec for codec in self._codecs.values() if codec.error.__name__ == own_name]
+        return found[0] if len(found) == 1 else None
 
 
 def technical_failure(error: BaseException, *, attempts: int = 0) -> Failure:
@@ -118,10 +135,13 @@ def technical_failure(error: BaseException, *, attempts: int = 0) -> Failure:
     return Failure(qualified_name(type(error)), message_of(error), None, attempts, declared=False)
 
 
-def failing(error: BaseException) -> Failure | None:
-    """How an error that leaves the process ends the instance as failed; None: it is a bug, and halts it."""
+def failing(error: BaseException, declared: Mapping[type[Exception], ErrorCodec]) -> Failure | None:
+    """How an error that leaves the process ends the instance as failed; None: it is a bug, and halts it.
+
+    `declared` holds the classes that operations of the application declare: such an error fails, whoever raised it.
+    """
     if isinstance(error, BaseExceptionGroup):
-        leaves = [failing(leaf) for leaf in error.exceptions]
+        leaves = [failing(leaf, declared) for leaf in error.exceptions]
         if any(leaf is None for leaf in leaves):
             return None
         told = "; ".join(f"{leaf.type_name}: {leaf.message}" for leaf in leaves if leaf)
@@ -131,8 +151,8 @@ def failing(error: BaseException) -> Failure | None:
     if not isinstance(error, Exception):
         return None
     for cls in type(error).__mro__:
-        if cls in _declared:
-            return _declared[cls].failure_of(error)
+        if cls in declared:
+            return declared[cls].failure_of(error)
     if isinstance(error, ProcessFailed):
         return technical_failure(error)
     return None

@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Generic, cast
 
 from procession import kernel
@@ -10,7 +10,7 @@ from procession.errors import InvalidValue, NotDeclarable, OutsideProcess
 from procession.kernel import CallKind, CallRequested, HaltInstance, Program, RequestCall
 from procession.language.codec import ArgumentsCodec, ValueCodec
 from procession.language.declarations import Declared, former_names
-from procession.language.failures import failing
+from procession.language.failures import ErrorCodec, failing
 from procession.language.fields import label_of
 from procession.language.names import normal_name
 from procession.language.operations import BusinessFunction, Operation, P, R
@@ -43,6 +43,7 @@ class Process(Generic[P, R]):
         self.title = Template(title, option="title", where=self.where) if title is not None else None
         self.key = Template(key, option="key", where=self.where) if key is not None else None
         self._operations: Mapping[str, Operation[Any, Any]] = {}
+        self._declared: Mapping[type[Exception], ErrorCodec] = {}
         if self.key is not None and not self.key.names_something:
             raise declared.fault(f"key={key!r} is the same for every instance.", "Name an input: key={order.number}.")
         if key_forever and self.key is None:
@@ -85,12 +86,13 @@ class Process(Generic[P, R]):
         return normal_name(self.key.fill(values), what="business key") if self.key else None
 
     def loaded_with(self, operations: Mapping[str, Operation[Any, Any]]) -> None:
-        """Tells the process which operations the application has, so that a replay can compare inputs by value."""
+        """Tells the process which operations the application has: to compare inputs by value, and to know declared errors."""
         self._operations = operations
+        self._declared = {cls: codec for each in operations.values() for cls, codec in each.errors.codecs.items()}
 
     def program(self, secret: bytes) -> Program:
         """What the kernel runs. `secret` is the instance's key for the digests of inputs."""
-        operations = self._operations
+        operations, declared = self._operations, self._declared
 
         def same_input(recorded: CallRequested, made: RequestCall) -> bool:
             if made.kind is CallKind.TIMER or recorded.digest == input_digest(secret, made.input):
@@ -99,7 +101,12 @@ class Process(Generic[P, R]):
             return operation is not None and _equal_by_value(operation.inputs, recorded.input, made.input)
 
         encode_result = cast(Callable[[object], bytes], self.result.encode)  # it checks what it is given
-        return Program(main=self._run, encode_result=encode_result, failure_of=failing, same_input=same_input)
+        return Program(
+            main=self._run,
+            encode_result=encode_result,
+            failure_of=partial(failing, declared=declared),
+            same_input=same_input,
+        )
 
     def _run(self, raw: bytes) -> Coroutine[Any, Any, object]:
         try:

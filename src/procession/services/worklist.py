@@ -49,7 +49,7 @@ class OperationIsGone(AuthorError):
 
 async def change(desk: Desk, order: Order, command: ClaimItem | StartItem | SaveDraft | PutBackItem) -> Answer:
     """Claim, start, save the draft of, or put back an item. Raises the refusal of `work.worklist`."""
-    performer = desk.organisation.get_performer(order.actor)
+    performer = desk.get_performer(order.actor)
     item = get_item(desk, command.item)
 
     def decide(view: View) -> Decision:
@@ -70,16 +70,11 @@ async def complete(desk: Desk, order: Order, command: CompleteItem) -> Answer:
 
     Raises `InvalidValue` with the fields at fault, `BodyFailed`, or the refusal of `work.worklist`.
     """
-    performer = desk.organisation.get_performer(order.actor)
+    performer = desk.get_performer(order.actor)
     item = get_item(desk, command.item)
-    task = get_task(desk, item)
-    answer = task.form.parse(command.answer.encode())
     seen_version = command.version if command.version is not None else item.version
-    try:
-        value = await result_of(desk, task, item, answer)
-    except BodyFailed as failed:
-        await _keep_draft(desk, order, command, reason=str(failed))
-        raise
+    # To an ended item no answer is looked at: the engine refuses it, or gives the answer to this very order again.
+    value = await _looked_at(desk, order, command, item) if item.ended_us is None else b""
 
     def decide(view: View) -> Decision:
         row = _row(view, command.item)
@@ -110,6 +105,16 @@ async def withdraw(desk: Desk, order: Order, command: WithdrawItem) -> Answer:
     return _answer(desk, accepted, command.item, None)
 
 
+async def _looked_at(desk: Desk, order: Order, command: CompleteItem, item: WorkItemRow) -> bytes:
+    task = get_task(desk, item)
+    answer = task.form.parse(command.answer.encode())
+    try:
+        return await result_of(desk, task, item, answer)
+    except BodyFailed as failed:
+        await _keep_draft(desk, order, command, reason=str(failed))
+        raise
+
+
 async def result_of(desk: Desk, task: AnyTask, item: WorkItemRow, answer: object) -> bytes:
     """The encoded result that an answer gives: itself, or what the task's body makes of it. Raises `InvalidValue`, `BodyFailed`."""
     if not task.derives:
@@ -131,7 +136,9 @@ async def result_of(desk: Desk, task: AnyTask, item: WorkItemRow, answer: object
             subject=task.id,
             remedy="Correct it and hand it in again.",
         ) from refused
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and (running := asyncio.current_task()) and running.cancelling():
+            raise  # not the body: whoever waits for the answer is gone
         fault = f"{type(error).__name__}: {message_of(error)}"
         if limit.expired() and isinstance(error, TimeoutError):
             fault = f"it took longer than {BODY_TIMEOUT_SECONDS:g} seconds"
