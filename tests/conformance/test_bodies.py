@@ -78,7 +78,9 @@ async def test_a_body_that_refuses_the_answer_shows_its_text_at_its_field_and_ch
     assert (world.history(name), world.item(name)) == before
 
 
-@pytest.mark.parametrize("error", [RuntimeError("no"), SystemExit(1), KeyError("x"), TimeoutError()])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no"), SystemExit(1), KeyError("x"), TimeoutError(), asyncio.CancelledError()]
+)
 async def test_a_body_that_fails_refuses_the_completion_keeps_the_draft_and_leaves_the_instance_alone(
     host: Host, error: BaseException
 ) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from procession import Function, ProcessFailed, process
+from procession import Function, ProcessFailed, attribute, now, process, until
 from procession.control import log
 from procession.errors import OperationFailed
 from procession.kernel import InstanceFailed
-from procession.services.commands import CancelInstance
+from procession.services.commands import CancelInstance, FailCall
 from tests.conformance.test_halts import APPLICATION, mend
-from tests.conformance.world import Host, World, module_from
+from tests.conformance.world import Host, Settings, World, module_from
 
 # What halts, and what fails
 
@@ -263,3 +264,74 @@ async def test_a_result_of_the_process_over_the_payload_limit_halts(host: Host) 
 
     assert world.state(name) == "halted"
     assert json.dumps(world.halt(name)).count("x") < 10_000
+
+
+async def test_attributes_over_the_payload_limit_halt(host: Host) -> None:
+    team = Function("Team", owner="ann@acme.example")
+
+    @process(owner=team)
+    async def verbose() -> None:
+        attribute(**{f"name{number}": "x" * 100_000 for number in range(11)})
+
+    world = await host.open(verbose)
+    name = await world.start(verbose)
+
+    assert world.halt(name)["code"] == "payload-limit"
+
+
+async def test_an_operator_may_fail_a_call_of_an_instance_at_its_history_limit(host: Host) -> None:
+    team = Function("Team", owner="ann@acme.example")
+
+    @team.task()
+    async def ask() -> int: ...
+
+    @process(owner=team)
+    async def asking() -> int:
+        return await ask()
+
+    world = await host.open(asking)
+    name = await world.start(asking)
+    await world.restart(events_limit=2)
+    await world.give(FailCall(name, 1, "enough"))
+    assert world.state(name) == "failed"
+
+
+async def test_a_loop_that_waits_for_moments_that_have_passed_halts_and_the_others_go_on(host: Host) -> None:
+    team = Function("Team", owner="ann@acme.example")
+
+    @process(owner=team)
+    async def spinning() -> None:
+        while True:
+            await until(datetime(2020, 1, 1, tzinfo=UTC))
+
+    @process(owner=team)
+    async def sleeping() -> str:
+        await asyncio.sleep(60)
+        return "woken"
+
+    world = await host.open(spinning, sleeping, settings=Settings(runs_timers=False))
+    bad, good = await world.start(spinning), await world.start(sleeping)
+    await world.restart(runs_timers=True)
+    await world.pass_time("1 hour")
+
+    assert world.halt(bad)["code"] == "no-progress"
+    assert world.result(good) == "woken"
+
+
+async def test_an_instance_that_makes_up_for_many_missed_moments_goes_on(host: Host) -> None:
+    team = Function("Team", owner="ann@acme.example")
+
+    @process(owner=team)
+    async def daily() -> int:
+        moment, count = now(), 0
+        while moment < datetime(2027, 3, 1, tzinfo=UTC):
+            moment += timedelta(days=1)
+            await until(moment)
+            count += 1
+        return count
+
+    world = await host.open(daily)
+    name = await world.start(daily)
+    await world.pass_time("500 days")
+
+    assert world.result(name) == 365

@@ -161,7 +161,8 @@ async def test_a_function_with_a_new_name_that_names_the_old_one_moves_no_instan
     world, name = await sold(host)
     await released(world, host, ('Function("Team",', 'Function("Shop", was=("Team",),'))
 
-    await world.complete(name, True)
+    # What was offered to the role of the old name is offered to those who hold the role of the new one.
+    await world.complete(name, True, "sue")
     assert world.state(name) == "running"
     assert world.item(name).operation == "Shop.pack"
 

@@ -291,6 +291,19 @@ async def test_a_repeated_request_of_one_client_identifier_gives_the_first_answe
     assert (world.history(str(first["instance"])), requests(world)) == before
 
 
+async def test_the_repeated_answer_says_that_the_instance_halted_as_the_first_one_did(host: Host) -> None:
+    @process(owner=team)
+    async def halting() -> int:
+        return (await approve(1)) // 0
+
+    world = await host.open(halting)
+    name = await world.start(halting)
+    command = CompleteItem(world.item(name).id, "true")
+    first = await world.give(command, client_id="c-1")
+    assert await world.give(command, client_id="c-1") == first
+    assert "ZeroDivisionError" in first["halted"]
+
+
 async def test_two_with_one_client_identifier_at_once_count_once(host: Host) -> None:
     world, name, item = await open_item(host)
 

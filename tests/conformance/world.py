@@ -35,6 +35,7 @@ PEOPLE = Organisation(
     {
         "ann": Performer("ann", frozenset({"Team"})),
         "bob": Performer("bob", frozenset({"Team"})),
+        "sue": Performer("sue", frozenset({"Shop"})),
         "eve": Performer("eve", frozenset()),
     }
 )

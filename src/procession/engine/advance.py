@@ -15,6 +15,7 @@ from procession.engine.wake_records import WakeRecords
 from procession.errors import OperatorError
 from procession.kernel import (
     CallEvent,
+    CallFailed,
     CallKind,
     CallRequested,
     Command,
@@ -36,6 +37,7 @@ from procession.kernel import (
 )
 from procession.language.process import input_digest
 from procession.language.registry import Registry
+from procession.language.strict_json import PAYLOAD_LIMIT_BYTES
 from procession.store.batch import Batch
 from procession.store.event_rows import encode_event
 from procession.store.instances import InstanceRow
@@ -92,6 +94,10 @@ class Advance:
         self.wake_records.remove_all(turn, instance, event.at_us)
         self._end(turn, row, InstanceState.CANCELLED, event.at_us)
 
+    def stop(self, turn: Turn, row: InstanceRow, event: Event, halt: HaltRecord) -> None:
+        """Halt an instance from outside, with an event that is kept."""
+        self._halt(turn, row, (event,), halt)
+
     def check_replays(self, batch: Batch, row: InstanceRow) -> None:
         """Refuse to go on with a halted instance whose history does not replay on the present source.
 
@@ -108,8 +114,11 @@ class Advance:
             ) from fault
 
     def _apply_one(self, turn: Turn, row: InstanceRow, event: Event) -> HaltRecord | None:
-        if row.seq >= self.events_limit:
-            message = f"The history has {row.seq} events; the limit is {self.events_limit}."
+        if row.seq >= self.events_limit and not isinstance(event, CallFailed):
+            message = (
+                f"The history has {row.seq:,} events, and the limit is {self.events_limit:,}. Raise the limit and retry, "
+                "or cancel it by force; a process that loops for years should end, and start another."
+            )
             return HaltRecord("history-limit", message, b"{}")
         try:
             live = self.live.get(turn.batch, row)
@@ -117,8 +126,8 @@ class Advance:
             outcome = self.live.at_work(row.id, row.seq + 1, lambda: live.advance(event), name=row.name)
             if outcome.halt is not None:
                 return record_of_halt(outcome.halt)
-            if (gone := self._gone(outcome.commands)) is not None:
-                return gone
+            if (refusal := self._refusal(outcome.commands)) is not None:
+                return refusal
             self.wake_records.release(turn, row.id, event, kind=kind)
             self._record(turn, row, live, event, outcome.commands)
             return None
@@ -128,14 +137,16 @@ class Advance:
             self.live.drop([row.id])  # it has gone on in memory, and its history has not
             raise
 
-    def _gone(self, commands: Sequence[Command]) -> HaltRecord | None:
-        """Why the instance cannot go on, where it asks for an operation that the application does not have."""
+    def _refusal(self, commands: Sequence[Command]) -> HaltRecord | None:
+        """Why the instance cannot go on, where it asks for what cannot be carried out."""
         for command in commands:
-            if not isinstance(command, RequestCall) or command.kind is CallKind.TIMER:
-                continue
-            if command.operation not in self.registry.operations:
-                message = f"The process asks for {command.operation}, which is not among the application's operations."
-                return HaltRecord("operation-gone", message, b"{}")
+            if isinstance(command, RequestCall) and command.kind is not CallKind.TIMER:
+                if command.operation not in self.registry.operations:
+                    message = f"The process asks for {command.operation}, which the application does not have."
+                    return HaltRecord("operation-gone", message, b"{}")
+            elif isinstance(command, SetAttributes) and len(command.values) > PAYLOAD_LIMIT_BYTES:
+                message = f"The attributes take {len(command.values):,} bytes; the limit is {PAYLOAD_LIMIT_BYTES:,}."
+                return HaltRecord("payload-limit", message, b"{}")
         return None
 
     def _record(self, turn: Turn, row: InstanceRow, live: Instance, event: Event, commands: Sequence[Command]) -> None:

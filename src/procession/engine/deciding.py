@@ -1,5 +1,6 @@
 """Has one request decided inside a batch, and puts the decision into rows."""
 
+import itertools
 import json
 import os
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from procession.engine.contract import (
     Request,
 )
 from procession.engine.due_work import ENGINE_ACTOR
+from procession.engine.halting import HaltRecord
 from procession.engine.identifiers import new_uuid7
 from procession.engine.recording import change_item, change_service, keep_request, let_wait
 from procession.engine.turn import Cause, Effects, Turn
@@ -31,6 +33,14 @@ from procession.store.timers import TimerRow
 from procession.store.worklist import WorkItemRow
 
 TIMER_ACTOR = "timer"
+MOST_TIMERS_WITHOUT_TIME = 5_000
+
+NO_PROGRESS = HaltRecord(
+    "no-progress",
+    f"The process asked for {MOST_TIMERS_WITHOUT_TIME:,} timers, one after the other, each for a moment that had passed. "
+    "Look for a loop that waits for a moment which does not move on.",
+    b"{}",
+)
 
 
 class IdentifierUsedTwice(PerformerError):
@@ -145,7 +155,8 @@ class Decider:
                 remedy="Give each request an identifier of its own; a repeated one must be the same request.",
             )
         row = batch.instances.find(earlier.instance) if earlier.instance is not None else None
-        return Accepted(earlier.number, json.loads(earlier.outcome), row, repeated=True)
+        halted = _why_it_stands(row) if row is not None and row.state == InstanceState.HALTED else None
+        return Accepted(earlier.number, json.loads(earlier.outcome), row, halted=halted, repeated=True)
 
     def _check_open(self, turn: Turn, request: Request) -> None:
         """Apply the timers due before the request; refuse it where its instance stands still or has ended."""
@@ -158,9 +169,8 @@ class Decider:
             self._apply_timers(turn, row, request.at_us)
             row = instances.get(request.instance)
         if row.state == InstanceState.HALTED and request.recorded and not request.passes_halt:
-            reason = json.loads(row.halt)["message"] if row.halt else "a fault"
             raise InstanceIsHalted(
-                f"{row.name} stands still: {reason}",
+                f"{row.name} stands still: {_why_it_stands(row)}",
                 subject=row.name,
                 remedy=f"Nothing is lost. Once the cause is mended, `procession retry {row.name}` goes on; then do this again.",
             )
@@ -171,9 +181,15 @@ class Decider:
 
     def _apply_timers(self, turn: Turn, row: InstanceRow, now_us: int) -> None:
         """All timers due by then, in the order (due, call): so a late answer and an overdue deadline have one outcome."""
-        while True:
-            timer = next((each for each in turn.batch.timers.of_instance(row.id) if each.due_us <= now_us), None)
+        first_new: int | None = None
+        for number in itertools.count():
+            timers = turn.batch.timers.of_instance(row.id)
+            timer = timers[0] if timers and timers[0].due_us <= now_us else None
             if timer is None:
+                return
+            first_new = first_new or max(each.call for each in timers) + 1
+            if number >= MOST_TIMERS_WITHOUT_TIME and timer.call >= first_new and row.state != InstanceState.HALTED:
+                self.advance.stop(turn, row, TimerFired(now_us, timer.call, timer.due_us), NO_PROGRESS)
                 return
             self._fire(turn.caused_by(TIMER_ACTOR), row, timer, now_us)
             row = turn.batch.instances.get(row.id)
@@ -230,3 +246,7 @@ class Decider:
             came: Event = replace(decode_event(waiting), at_us=event.at_us)
             if self.advance.live.waits_for_call(row.id, waiting.call):
                 self.advance.apply(turn.caused_by(ENGINE_ACTOR), row.id, (came,))
+
+
+def _why_it_stands(row: InstanceRow) -> str:
+    return str(json.loads(row.halt)["message"]) if row.halt else "a fault"

@@ -9,9 +9,10 @@ from procession.engine.contract import Accepted, Decision, Engine, Request, View
 from procession.errors import PerformerError
 from procession.language.registry import Registry
 from procession.services.commands import Order
+from procession.services.former_roles import with_former_roles
 from procession.store.instances import InstanceRow
 from procession.store.readers import Readers
-from procession.work.performers import Organisation
+from procession.work.performers import Organisation, Performer
 
 Answer = dict[str, object]
 
@@ -55,6 +56,11 @@ class Desk:
                 passes_halt=passes_halt,
             )
         )
+
+    def get_performer(self, name: str) -> Performer:
+        """The person of that name, with the roles under all the names they ever had. Raises `UnknownPerformer`."""
+        performer = self.organisation.get_performer(name)
+        return Performer(performer.name, with_former_roles(performer.roles, self.registry))
 
     def get_instance(self, reference: str) -> InstanceRow:
         """The instance of that name, UUID, or `process:business key`. Raises `NoSuchInstance`."""

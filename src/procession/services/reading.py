@@ -1,7 +1,7 @@
 """Reading an application: lists, one instance, one work item. Past the engine, from the store; works while an engine runs."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.call_stacks import halt_of, open_requests, stacks_of
 from procession.services.desk import NoSuchInstance
+from procession.services.former_roles import with_former_roles
 from procession.services.instances import get_process
 from procession.services.narrating import history_of, json_of
 from procession.services.places import Places
@@ -109,6 +110,12 @@ class Reading:
                 history=history_of(history, view) if with_history else (),
             )
 
+    def _with_former_names(self, roles: Collection[str]) -> Collection[str]:
+        try:
+            return with_former_roles(roles, self.registry)
+        except ProcessionError:
+            return roles  # the application does not load at the moment; what is open can be read all the same
+
     def worklist(self, performer: str | None, *, limit: int = 50) -> Worklist:
         """The items of one person, held and offered; of everybody without a name. Raises `UnknownPerformer`."""
         organisation = self.application.load_organisation()
@@ -119,7 +126,7 @@ class Reading:
             if performer is None:
                 rows = view.worklist.open(limit=limit + 1)
             else:
-                roles = {role for person in people.values() for role in person.roles}
+                roles = self._with_former_names({role for person in people.values() for role in person.roles})
                 held = view.worklist.held(performer, limit=limit + 1)
                 rows = [*held, *view.worklist.offered(roles, limit=limit + 1)]
             return Worklist(performer, tuple(_items(view, rows[:limit])), len(rows) > limit)
