@@ -14,7 +14,7 @@ from procession.store.chain import genesis
 from procession.store.connections import Connection
 from procession.store.counters import Counters
 from procession.store.identity import Identity, RowStatements
-from procession.store.statements import Prepared, insert_or_replace, select_where
+from procession.store.statements import Prepared, delete_by_key, insert_or_replace, select_where
 
 
 class InstanceRow(NamedTuple):
@@ -90,6 +90,8 @@ _LAST_NUMBER = Prepared(
 )
 _ATTRIBUTES_OF = select_where(schema.attribute, "instance")
 _SET_ATTRIBUTE = insert_or_replace(schema.attribute)
+_REMOVE_ATTRIBUTE = delete_by_key(schema.attribute)
+_NOTHING = "null"
 
 
 def instance_genesis(uuid: bytes) -> bytes:
@@ -185,9 +187,11 @@ class Instances:
         """Attribute name to JSON text."""
         values = {name: value for _, name, value in _ATTRIBUTES_OF.run(self._connection, instance)}
         values.update({name: value for (owner, name), value in self._attributes.items() if owner == instance})
+        values = {name: value for name, value in values.items() if value != _NOTHING}
         return values
 
     def set_attributes(self, instance: int, values: Mapping[str, str]) -> None:
+        """Attribute name to JSON text; `null` removes one."""
         for name, value in values.items():
             self._attributes[instance, name] = value
 
@@ -211,11 +215,14 @@ class Instances:
         return self._rows.write()
 
     def write_attributes(self) -> int:
-        rows = [(instance, name, value) for (instance, name), value in self._attributes.items()]
+        gone = [key for key, value in self._attributes.items() if value == _NOTHING]
+        if gone:
+            _REMOVE_ATTRIBUTE.run_many(self._connection, gone)
+        rows = [(*key, value) for key, value in self._attributes.items() if value != _NOTHING]
         if rows:
             _SET_ATTRIBUTE.run_many(self._connection, rows)
-            self._attributes.clear()
-        return len(rows)
+        self._attributes.clear()
+        return len(gone) + len(rows)
 
     def _known(self, instance: int) -> InstanceRow:
         """The row, its sequence and head as last written."""
