@@ -49,6 +49,17 @@ def test_a_compressed_log_reads_the_same(tmp_path: Path) -> None:
     assert read_log(compressed) == read_log(written(tmp_path, HEADER + ROWS))
 
 
+def test_names_that_look_the_same_are_the_same(tmp_path: Path) -> None:
+    """Letters with accents can be spelled in two ways, and blanks around a name mean nothing."""
+    rows = "".join(
+        f"{case},Register,2011-10-11T1{hour}:00:00+00:00,Zo{letter} ,,,, Post ,General,Ann\n"
+        for hour, (case, letter) in enumerate([("caf\u00e9", "\u00eb"), ("cafe\u0301 ", "e\u0308")])
+    )
+    (case,) = read_log(written(tmp_path, HEADER + rows))
+    assert {event.performer for event in case.events} == {"Zo\u00eb"}
+    assert case.channel == "Post"
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -57,6 +68,16 @@ def test_a_compressed_log_reads_the_same(tmp_path: Path) -> None:
         (HEADER + ROWS + "c-3,Register\n", "line 5"),
         (HEADER + ROWS + "c-3,Register,2011-10-11T10:00:00+00:00,Ann,,,,Post,General,Ann,more\n", "line 5"),
         (HEADER + "c-3,,2011-10-11T10:00:00+00:00,Ann,,,,Post,General,Ann\n", "activity is empty"),
+        (HEADER + "c-3,Register,,Ann,,,,Post,General,Ann\n", "completed is empty"),
+        (HEADER + "c-3,Register,2011-10-11T10:00:00+00:00, ,,,,Post,General,Ann\n", "resource is empty"),
+        (HEADER + ",Register,2011-10-11T10:00:00+00:00,Ann,,,,Post,General,Ann\n", "case is empty"),
+        (HEADER + "c\x07,Register,2011-10-11T10:00:00+00:00,Ann,,,,Post,General,Ann\n", "control character"),
+        (HEADER + f"c,Register,2011-10-11T10:00:00+00:00,{'x' * 300},,,,Post,General,Ann\n", "300 characters"),
+        (HEADER + "c,Register,2011-10-11T10:00:00+00:00,Ann,,soon,,Post,General,Ann\n", "'soon' is not a date"),
+        (HEADER + "c,Register,1969-12-31T23:59:59+00:00,Ann,,,,Post,General,Ann\n", "before 1970"),
+        (HEADER + "c,Register,0001-01-01T00:00:00+14:00,Ann,,,,Post,General,Ann\n", "before 1970"),
+        (HEADER + "c,Register,9999-12-31T23:59:59-14:00,Ann,,,,Post,General,Ann\n", "not yet over"),
+        (HEADER + f"c,{'x' * 200_000},2011-10-11T10:00:00+00:00,Ann,,,,Post,General,Ann\n", "no CSV"),
         (HEADER + 'c-3,"Register,2011\n', "no CSV"),
         (HEADER, "no rows"),
         ("case,activity\nc,Register\n", "completed, group, resource"),

@@ -14,6 +14,7 @@ import pytest
 from procession.language.fields import FieldKind
 from procession.language.process import Process
 from procession.language.registry import Registry
+from procession.services.demo import fit_model
 from procession.services.demo_log import RecordedCase, read_log
 from procession.simulation.answers import FIXED_VALUES
 from procession.simulation.log_following import LogFollower
@@ -23,6 +24,8 @@ from procession.simulation.uniform import random_run
 
 PROJECT = Path(__file__).parent.parent.parent.parent
 LOG = PROJECT.parent / "shared" / "data" / "logs" / "receipt.csv.gz"
+
+MODEL = Path(__file__).parent.parent / "model.toml"
 
 APPLICATION = b'{"application":{"case":"1","channel":"Desk","department":"General","responsible":"Ann"}}'
 OTHER_VALUES: Mapping[FieldKind, object] = {
@@ -80,6 +83,12 @@ def test_at_least_6_of_10_steps_of_cases_made_by_chance_were_seen_in_real_ones(
     runs = [random_run(script, chance) for _ in range(1000)]
     assert all(run.has_ended for run in runs)
     assert share_seen([run.activities for run in runs], seen) >= 0.7
+
+
+@pytest.mark.slow
+def test_the_model_of_generated_cases_is_what_the_log_gives(log: tuple[RecordedCase, ...]) -> None:
+    """As `fit_model.py` writes it: its figures are not made up, and not those of a former process."""
+    assert fit_model(LOG) == MODEL.read_text(encoding="utf-8").partition("\n")[2]
 
 
 def test_no_two_values_of_a_choice_lead_to_the_same(script: Script) -> None:

@@ -6,7 +6,7 @@ import random
 import time
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procession.services.application import Application, open_application
@@ -104,11 +104,19 @@ def load_model() -> FittedModel:
 
 
 def fit_model(log: Path) -> str:
-    """Fit the example's model to a log anew: the text of its file."""
+    """Fit the example's model to a log anew: the text of its file.
+
+    Shares and durations come from the cases that fit, what was seen in a row from all. Raises `LogNotReadable`, `NothingToFit`.
+    """
     application = open_application(example_folder())
     script = script_of(application.load_registry())
-    _, observed = recorded_cases(script, read_log(log), lambda done: None)
-    return write_model(fit(script, observed))
+    recorded = read_log(log)
+    _, observed = recorded_cases(script, recorded, lambda done: None)
+    return write_model(replace(fit(script, observed), trigrams=_seen_in(recorded)))
+
+
+def _seen_in(recorded: Sequence[RecordedCase]) -> frozenset[Trigram]:
+    return frozenset(each for case in recorded for each in trigrams(case.activities))
 
 
 def _plan(
@@ -116,7 +124,7 @@ def _plan(
 ) -> _Work:
     script = script_of(application.load_registry())
     model = load_model()
-    seen = frozenset(each for case in recorded for each in trigrams(case.activities)) or model.trigrams
+    seen = _seen_in(recorded) or model.trigrams
     if recorded and options.generate is None:
         cases, _ = recorded_cases(script, recorded, lambda done: progress("planning", done, len(recorded)))
         _write_organisation(application, script, cases)
