@@ -10,6 +10,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from procession import Call, Function, attribute, deadline, process, together
 from procession.control import random as chance
 from procession.control import uuid4
+from procession.engine.contract import InstanceHasEnded
 from procession.errors import OperationFailed, ProcessionError, Withdrawn
 from procession.services.commands import (
     CancelInstance,
@@ -33,7 +35,9 @@ from procession.services.commands import (
     StartItem,
     WithdrawItem,
 )
+from procession.services.repairs import NoOpenCall
 from procession.store.invariants import Evidence, check_invariants
+from procession.work.item import ItemEnded
 from tests.conformance.subject import Settings
 from tests.conformance.world import ENDED, Host, World
 
@@ -265,6 +269,11 @@ class Walk:
         report = check_invariants(self.world.store, Evidence(acknowledged=self.world.acknowledged, replay=replay))
         assert report.problems == ()
 
+    async def unless_ended(self, command: Command, actor: str) -> None:
+        """Give an order; a deadline may have ended what it is about meanwhile."""
+        with suppress(InstanceHasEnded, ItemEnded, NoOpenCall):
+            await self.world.give(command, actor)
+
     async def to_the_end(self) -> None:
         """With the fault mended, everything that is open can be brought to its end."""
         global is_broken
@@ -279,12 +288,12 @@ class Walk:
             for name in self.names:
                 for call in self.world.waits(name).service_calls:
                     if call.state == "attention":
-                        await self.world.give(RetryCall(name, call.call))
+                        await self.unless_ended(RetryCall(name, call.call), "ann")
             for item in self.open_items():
                 row = self.world.find_item(item)
                 if row.ended_us is None:
                     actor = row.holder or ("ann" if row.role == "Team" else "sue")
-                    await self.world.give(CompleteItem(item, "1"), actor)
+                    await self.unless_ended(CompleteItem(item, "1"), actor)
             await self.world.pass_time("1 hour")
             await asyncio.sleep(0.001)
         stuck = {name: (self.world.state(name), self.world.kinds(name)[-5:]) for name in self.names}

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from procession.engine.halting import HaltRecord, record_of_fault, record_of_halt
+from procession.engine.differences import told_with_lines
+from procession.engine.halting import HaltRecord, record_of_divergence, record_of_fault, record_of_halt
 from procession.engine.live import LiveInstances, ProcessIsGone
 from procession.engine.turn import Turn
 from procession.engine.wake_records import WakeRecords
@@ -107,8 +108,9 @@ class Advance:
         try:
             self.live.get(batch, row)
         except (Divergence, HaltInstance, ProcessIsGone) as fault:
+            told = told_with_lines(fault, batch, self.release) if isinstance(fault, Divergence) else str(fault)
             raise DoesNotReplay(
-                f"{row.name} does not replay on the present source: {fault}",
+                f"{row.name} does not replay on the present source: {told}",
                 subject=row.name,
                 remedy="It stays halted and keeps all it has. Correct the source, and retry.",
             ) from fault
@@ -131,7 +133,9 @@ class Advance:
             self.wake_records.release(turn, row.id, event, kind=kind)
             self._record(turn, row, live, event, outcome.commands)
             return None
-        except (Divergence, HaltInstance, ProcessIsGone) as fault:
+        except Divergence as fault:
+            return record_of_divergence(fault, told_with_lines(fault, turn.batch, self.release))
+        except (HaltInstance, ProcessIsGone) as fault:
             return record_of_fault(fault)
         except BaseException:
             self.live.drop([row.id])  # it has gone on in memory, and its history has not
@@ -196,7 +200,9 @@ class Advance:
         halted = InstanceHalted(at_us, halt.code, halt.message, halt.detail, len(kept))
         encoded = [encode_event(event, request=turn.cause.request) for event in (*kept, halted)]
         turn.batch.events.append(row.id, encoded)
-        turn.batch.instances.change(row.id, state=InstanceState.HALTED, halt=halt.to_json(at_us), now_us=at_us)
+        turn.batch.instances.change(
+            row.id, state=InstanceState.HALTED, halt=halt.to_json(at_us, self.release), now_us=at_us
+        )
         turn.effects.halted[row.id] = halt.message
         turn.effects.spent.append(row.id)
         turn.notice(at_us, row.name, f"halted: {halt.message}")

@@ -6,7 +6,7 @@ The history gets code, message and call stack. The traceback, with its paths, go
 import asyncio
 import json
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from procession.errors import ProcessionError
 from procession.kernel import BranchStack, Divergence, Halt, HaltInstance, Site
@@ -25,10 +25,10 @@ class HaltRecord:
     detail: bytes
     traceback: str = ""
 
-    def to_json(self, at_us: int) -> str:
-        """What the instance's row keeps, beside what stands in its history."""
+    def to_json(self, at_us: int, release: int) -> str:
+        """What the instance's row keeps, beside what stands in its history; `release` is that of the lines in the stacks."""
         content = {"code": self.code, "message": self.message, "at_us": at_us, "traceback": self.traceback}
-        return json.dumps({**content, **json.loads(self.detail)})
+        return json.dumps({**content, "release": release, **json.loads(self.detail)})
 
 
 _SAID_OF: dict[type | None, str] = {
@@ -46,10 +46,17 @@ def record_of_halt(halt: Halt) -> HaltRecord:
     return HaltRecord(halt.code, clean_text(message), _encode(detail), _traceback(halt.exception))
 
 
+def record_of_divergence(fault: Divergence, told: str) -> HaltRecord:
+    """The record of a history that the source no longer fits; where the source raised, that of what it raised."""
+    record = record_of_halt(fault.halt)
+    if fault.halt.code == "bug":
+        return record
+    detail = {**json.loads(record.detail), **_divergence(fault)}
+    return replace(record, message=clean_text(told), detail=_encode(detail), traceback="")
+
+
 def record_of_fault(fault: BaseException) -> HaltRecord:
-    """The record of a fault that kept a history from being replayed."""
-    if isinstance(fault, Divergence):
-        return HaltRecord("divergence", clean_text(str(fault)), _encode(_divergence(fault)))
+    """The record of a fault that kept an instance from being brought into memory, or from going on."""
     if isinstance(fault, HaltInstance):
         return HaltRecord(fault.code, clean_text(fault.message), _encode({}), _traceback(fault))
     code = fault.code if isinstance(fault, ProcessionError) else "bug"

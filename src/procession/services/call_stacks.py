@@ -124,9 +124,10 @@ def halt_of(row: InstanceRow, places: Places, waiting: int) -> HaltShown | None:
     if row.halt is None:
         return None
     record = json.loads(row.halt)
+    release = int(record.get("release", row.release))
     branches = tuple(
         places.branch_of_release(
-            decode_site(json.dumps(stack["frames"])), row.release, branch=stack["branch"], call=stack["waits_for"]
+            decode_site(json.dumps(stack["frames"])), release, branch=stack["branch"], call=stack["waits_for"]
         )
         for stack in record.get("stack", [])
     )

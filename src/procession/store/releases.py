@@ -127,6 +127,13 @@ class Releases:
     def find_by_digest(self, digest: bytes) -> ReleaseRow | None:
         return find_release_by_digest(self._connection, digest)
 
+    def find_source(self, digest: bytes) -> str | None:
+        return find_source(self._connection, digest)
+
+    def find_site(self, site: int) -> SiteRow | None:
+        """The site with this number; None too for one that this batch has made."""
+        return find_site(self._connection, site)
+
     def site(self, release: int, site: Site) -> int:
         """The number of a site in a release, given to it if it is new."""
         known = self._numbers.known

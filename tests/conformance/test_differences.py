@@ -1,0 +1,72 @@
+"""What is said where the source no longer fits, or no longer works: both lines, and always those of the right source. Law 17."""
+
+from __future__ import annotations
+
+import pytest
+
+from procession.engine.advance import DoesNotReplay
+from procession.services.call_stacks import halt_of
+from procession.services.places import Places
+from procession.services.records import HaltShown
+from tests.conformance.test_versions import released, sold
+from tests.conformance.world import Host, World, halts
+
+
+def shown(world: World, name: str) -> HaltShown:
+    """The halt as `show` has it."""
+    with world.view() as view:
+        found = halt_of(world.row(name), Places(world.store.parent, view), 0)
+    assert found is not None
+    return found
+
+
+async def test_a_divergence_tells_the_line_that_asked_then_and_the_line_that_asks_now(host: Host) -> None:
+    world, name = await sold(host)
+    await released(world, host, ("    if await check(order):", '    # changed\n    if await pack(order) == "x":'))
+
+    answer = await world.complete(name, True)
+
+    assert "line 22: `if await check(order):`." in answer["halted"]
+    assert 'line 23: `if await pack(order) == "x":`.' in answer["halted"]
+    [halt] = halts(world.history(name))
+    assert halt.message == answer["halted"]
+    with pytest.raises(DoesNotReplay, match=r"`if await check\(order\):`.*`if await pack\(order\)"):
+        await world.retry(name)
+
+
+async def test_a_recorded_call_that_is_asked_for_no_more_is_told_with_its_line(host: Host) -> None:
+    world, name = await sold(host)
+    await released(world, host, ("    if await check(order):\n        return await pack(order)\n", ""))
+
+    answer = await world.complete(name, True)
+
+    assert "`if await check(order):`" in answer["halted"]
+
+
+async def test_a_source_that_raises_in_replay_halts_as_the_bug_that_it_is(host: Host) -> None:
+    world, name = await sold(host)
+    await released(world, host, ("    order = Order(", "    numbers = [1, 2][7]\n    order = Order("))
+
+    await world.complete(name, True)
+
+    record = world.halt(name)
+    assert record["code"] == "bug" and "IndexError" in record["message"]
+    assert "numbers = [1, 2][7]" in record["traceback"]
+    frames = shown(world, name).branches[0].frames
+    assert [(frame.function, frame.source.strip()) for frame in frames] == [("selling", "numbers = [1, 2][7]")]
+    await released(world, host)
+    await world.retry(name)
+    await world.complete(name, "packed")
+    assert world.result(name) == "packed"
+
+
+async def test_the_lines_of_a_halt_are_those_of_the_source_that_halted(host: Host) -> None:
+    """The instance began on another one, with other lines at those numbers."""
+    world, name = await sold(host)
+    await released(world, host, ('    return "no"', '\n\n    return "no" + order'))
+
+    await world.complete(name, False)
+
+    frames = shown(world, name).branches[0].frames
+    assert [(frame.line, frame.source.strip()) for frame in frames] == [(26, 'return "no" + order')]
+    assert shown(world, name).code == "bug"
