@@ -10,11 +10,14 @@ from datetime import timedelta
 import pytest
 
 from procession import Function, ProcessFailed, process
-from procession.control import attempt
+from procession.control import attempt, log
 from procession.errors import OperationFailed, Withdrawn
 from procession.kernel import CallCompleted, CallFailed, CallRequested, InstanceFailed
 from procession.services.commands import CompleteCall, FailCall, RetryCall, RetryInstance, WithdrawItem
+from procession.services.foreseeing import foresee_withdrawal
 from procession.services.repairs import NoOpenCall, NothingToRetry
+from procession.store.invariants import fingerprint
+from procession.work.item import ItemEnded
 from tests.conformance.world import Host, World
 
 
@@ -323,6 +326,66 @@ async def test_a_withdrawal_that_nobody_catches_fails_the_instance(host: Host) -
 
     assert world.state(name) == "failed"
     assert isinstance(world.history(name)[-1], InstanceFailed)
+
+
+async def test_what_a_withdrawal_would_do_is_told_without_doing_it(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    team = Function("Team", owner="ann@acme.example")
+
+    @team.task()
+    async def sign() -> str: ...
+
+    @team.task()
+    async def sign_elsewhere(why: str) -> str: ...
+
+    @team.task()
+    async def beside() -> str: ...
+
+    async def signed() -> str:
+        try:
+            return await sign()
+        except Withdrawn as withdrawn:
+            log.warning("withdrawn")
+            return await sign_elsewhere(withdrawn.message)
+
+    @process(owner=team)
+    async def signing() -> str:
+        first, _ = await asyncio.gather(signed(), beside())
+        return first
+
+    @process(owner=team)
+    async def fragile() -> str:
+        return await sign()
+
+    @process(owner=team)
+    async def wrong() -> str:
+        try:
+            return await sign()
+        except Withdrawn:
+            return 1 // 0  # type: ignore[return-value]
+
+    world = await host.open(signing, fragile, wrong)
+    names = [await world.start(each) for each in (signing, fragile, wrong)]
+    before = fingerprint(world.store)
+
+    def foreseen(name: str, of: str = "sign") -> tuple[str, ...]:
+        with world.view() as view:
+            return foresee_withdrawal(view, world.registry, world.item(name, of)).consequences
+
+    assert foreseen(names[0], "Team.sign") == ("asks for task Team.sign_elsewhere as call 3",)
+    assert foreseen(names[0], "beside") == ("withdraws call 1", "fails: Team.beside failed: Withdrawn")
+    assert foreseen(names[1])[-1].startswith("fails: Team.sign failed")
+    assert foreseen(names[2])[0].startswith("halts wrong-1: ZeroDivisionError")
+    assert fingerprint(world.store) == before
+    assert caplog.records == []
+
+    item = world.item(names[1])
+    await world.give(WithdrawItem(item.id))
+    with world.view() as view, pytest.raises(ItemEnded):
+        foresee_withdrawal(view, world.registry, world.find_item(item.id))
+    await world.give(WithdrawItem(world.item(names[2]).id))
+    assert world.state(names[2]) == "halted"
 
 
 # What fails an instance, and what retry means

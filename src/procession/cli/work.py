@@ -13,6 +13,7 @@ from procession.cli.output import heading, local, say, state_cell, table, value_
 if TYPE_CHECKING:
     from procession.services.application import Application
     from procession.services.commands import Command
+    from procession.services.foreseeing import Foreseen
     from procession.services.records import ItemDetail, Worklist
 
 ItemArgument = Annotated[int, typer.Argument(metavar="ITEM", help="The item's number; `procession work list` has it.")]
@@ -139,11 +140,29 @@ def put_back(invocation: Invocation, item: ItemArgument, version: VersionOption 
     _change(invocation, PutBackItem(item, version))
 
 
-def withdraw(invocation: Invocation, item: ItemArgument) -> None:
-    """Take an item away from everybody: the process sees Withdrawn where it awaits it."""
+def withdraw(
+    invocation: Invocation,
+    item: ItemArgument,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would do.")] = False,
+) -> None:
+    """Take an item away from everybody: the process sees Withdrawn where it awaits it. Look first with --dry-run."""
     from procession.services.commands import WithdrawItem
 
-    _change(invocation, WithdrawItem(item))
+    if not dry_run:
+        _change(invocation, WithdrawItem(item))
+        return
+    from procession.services.reading import Reading
+
+    with Reading(invocation.application()) as reading:
+        foreseen = reading.withdrawal(item, reason=invocation.reason or "")
+    invocation.answer(foreseen, lambda: _show_foreseen(foreseen))
+
+
+def _show_foreseen(foreseen: "Foreseen") -> None:
+    say(f"If item {foreseen.item}, {foreseen.title}, were withdrawn, {foreseen.instance} would do this at once:")
+    for consequence in foreseen.consequences:
+        say(f"  {consequence}")
+    say("Nothing was changed.")
 
 
 def start(

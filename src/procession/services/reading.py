@@ -17,6 +17,7 @@ from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.call_stacks import halt_of, open_requests, stacks_of
 from procession.services.desk import NoSuchInstance
+from procession.services.foreseeing import Foreseen, foresee_withdrawal
 from procession.services.former_roles import with_former_roles
 from procession.services.instances import get_process
 from procession.services.narrating import history_of, json_of
@@ -109,6 +110,14 @@ class Reading:
                 items=tuple(_item(item, row.title, row.name) for item in view.worklist.of_instance(row.id)),
                 history=history_of(history, view) if with_history else (),
             )
+
+    def withdrawal(self, item: int, *, reason: str = "") -> Foreseen:
+        """What the withdrawal of an item would do, without doing it. Raises `NoSuchItem`, `ItemEnded`."""
+        with self._snapshot() as view:
+            row = view.worklist.find(item) if view is not None else None
+            if view is None or row is None:
+                raise NoSuchItem(f"There is no work item {item}.", subject=str(item))
+            return foresee_withdrawal(view, self.registry, row, reason=reason)
 
     def _with_former_names(self, roles: Collection[str]) -> Collection[str]:
         try:

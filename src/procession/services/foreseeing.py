@@ -1,0 +1,94 @@
+"""What the withdrawal of a work item would do, without doing it: a copy of its instance is told of it, and forgotten."""
+
+import logging
+from dataclasses import dataclass
+
+from procession.engine import asyncio_names
+from procession.engine.fences import PROCESS_LOGGER, fence_down, fence_up, install_fences
+from procession.engine.present_names import in_present_names
+from procession.kernel import (
+    CallWithdrawn,
+    Command,
+    CompleteInstance,
+    Divergence,
+    FailInstance,
+    HaltInstance,
+    Instance,
+    InstanceState,
+    Outcome,
+    RecordResult,
+    RequestCall,
+    SetAttributes,
+    WithdrawCall,
+)
+from procession.language.registry import Registry
+from procession.store import InstanceRow, View
+from procession.store.event_rows import decode_event
+from procession.store.worklist import WorkItemRow
+from procession.work.worklist import withdraw
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What would come of a withdrawal: the instance, and what it would do at once, one sentence each."""
+
+    item: int
+    title: str
+    instance: str
+    consequences: tuple[str, ...]
+
+
+def foresee_withdrawal(view: View, registry: Registry, item: WorkItemRow, *, reason: str = "") -> Foreseen:
+    """What the instance would do if this item were withdrawn now. Nothing is written. Raises `ItemEnded` for an ended item."""
+    withdraw(item)
+    row = view.instances.find(item.instance)
+    assert row is not None
+    if row.state != InstanceState.RUNNING:
+        told: tuple[str, ...] = (f"is refused, since {row.name} is {row.state}",)
+    else:
+        told = _consequences(view, registry, row, CallWithdrawn(row.now_us, item.call, reason, by_program=False))
+    return Foreseen(item.id, item.title, row.name, told)
+
+
+def _consequences(view: View, registry: Registry, row: InstanceRow, event: CallWithdrawn) -> tuple[str, ...]:
+    process = registry.find_process(row.process)
+    if process is None or row.secret is None:
+        return (f"halts {row.name}: its process {row.process} is not in the application any more",)
+    install_fences()
+    asyncio_names.install()
+    history = [in_present_names(decode_event(each), registry) for each in view.history(row.id)]
+    copy = Instance(process.program(row.secret), seed=row.secret)
+    notes = logging.getLogger(PROCESS_LOGGER)
+    was_silent, notes.disabled = notes.disabled, True
+    fence_up(row.name)
+    try:
+        copy.replay(history)
+        return _told(copy.advance(event), row)
+    except (Divergence, HaltInstance) as fault:
+        return (f"halts {row.name}: {fault}",)
+    finally:
+        copy.close()
+        fence_down()
+        notes.disabled = was_silent
+
+
+def _told(outcome: Outcome, row: InstanceRow) -> tuple[str, ...]:
+    if outcome.halt is not None:
+        return (f"halts {row.name}: {outcome.halt.message}",)
+    return tuple(map(_sentence, outcome.commands)) or (f"{row.name} goes on waiting for what else it asked for",)
+
+
+def _sentence(command: Command) -> str:
+    match command:
+        case RequestCall(call, kind, operation):
+            return f"asks for {kind} {operation} as call {call}"
+        case WithdrawCall(call):
+            return f"withdraws call {call}"
+        case SetAttributes():
+            return "sets attributes"
+        case RecordResult():
+            return "returns its result, with branches still open"
+        case CompleteInstance():
+            return "completes"
+        case FailInstance(failure):
+            return f"fails: {failure.message}"
