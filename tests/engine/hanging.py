@@ -93,8 +93,9 @@ async def work(store: Path, instance: str) -> None:
 
 async def be_idle(engine: EmbeddedEngine, office: Office) -> None:
     await office.perform(Order(StartInstance("hanging", json.dumps({"way": "not at all"})), "ann"))
-    while engine._watchdog._is_armed:
-        await asyncio.sleep(LIMIT_SECONDS / 8)
+    async with asyncio.timeout(20):
+        while engine._watchdog._is_armed:
+            await asyncio.sleep(LIMIT_SECONDS / 8)
     print("idle", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     await office.perform(Order(StartInstance("hanging", json.dumps({"way": "not at all"})), "ann"))

@@ -123,7 +123,7 @@ async def test_attempts_that_the_end_of_a_worker_interrupts_are_counted_and_the_
 # Shutdown
 
 
-async def test_a_shutdown_waits_for_what_is_under_way_and_records_it(host: Host) -> None:
+async def test_a_shutdown_waits_for_what_is_under_way_records_it_and_begins_nothing_more(host: Host) -> None:
     work = Work()
     world = await opened(host, work.working, grace_seconds=10.0)
     name = await world.start(work.working)
@@ -134,11 +134,12 @@ async def test_a_shutdown_waits_for_what_is_under_way_and_records_it(host: Host)
 
     work.gate.set()
     await closing
+    assert work.made == [("first", 1)]
     await world.restart()
     await world.until_ended(name)
 
     assert world.result(name) == "first, second"
-    assert work.made == [("first", 1), ("second", 1)], "the second began at the next start, and not during the shutdown"
+    assert work.made == [("first", 1), ("second", 1)]
 
 
 async def test_after_the_grace_period_what_is_under_way_is_cancelled_and_attempted_again(host: Host) -> None:
@@ -243,12 +244,13 @@ async def test_threads_are_used_again() -> None:
 
 
 async def test_no_job_waits_behind_another_that_is_running() -> None:
-    """The first waits for the second: behind it, neither would ever end."""
+    """All jobs of a round wait for each other: one that stood behind another would let none of them end."""
     threads = ServiceThreads(lambda: None)
-    async with asyncio.timeout(20):
-        for _ in range(300):
-            meet = threading.Event()
-            await asyncio.gather(threads.run(lambda meet=meet: meet.wait(15)), threads.run(meet.set))  # type: ignore[misc]
+    async with asyncio.timeout(30):
+        for size in (*range(1, 20), *range(19, 0, -1)):
+            meet = threading.Barrier(size, timeout=20)
+            await asyncio.gather(*(threads.run(meet.wait) for _ in range(size)))
+    assert threads.started < 40
 
 
 async def test_a_job_that_is_given_up_before_it_began_is_not_run_and_one_that_runs_counts_until_it_ends() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from procession import Function, process
 from procession.engine import fences
+from procession.engine import live as live_module
 from procession.engine.embedded import marker_path
 from procession.engine.live import LiveInstances
 from procession.engine.watchdog import Watchdog, WatchdogExpired, dump_path
@@ -173,6 +174,26 @@ def test_an_expiry_that_comes_as_the_code_returns_leaves_no_fence_up_and_hits_no
     finally:
         watchdog.stop()
     assert expired > 0
+
+
+@pytest.mark.parametrize("where", ["fence_down", "leave"])
+def test_an_expiry_in_the_middle_of_the_way_back_is_made_good(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    watchdog = Watchdog(None)
+    live = LiveInstances(Registry.of([]), watchdog)
+    owner: object = live_module if where == "fence_down" else watchdog
+    original: Callable[[], None] = getattr(owner, where)
+    calls: list[int] = []
+
+    def cut_short_once() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise WatchdogExpired
+        original()
+
+    monkeypatch.setattr(owner, where, cut_short_once)
+    with pytest.raises(WatchdogExpired):
+        live.at_work(1, 1, lambda: None)
+    assert not fences._running.active and watchdog._running_serial == 0
 
 
 # A worker of its own, which may end.

@@ -85,10 +85,10 @@ async def test_what_waits_together_is_committed_together_at_most_sixty_four_at_o
     monkeypatch.setattr(writer_module, "MOST_BATCH_SECONDS", 1_000.0)
     before = engine._writer.commits
 
-    answers = await asyncio.gather(*(engine.submit(keeps(number)) for number in range(150)))
+    answers = await asyncio.gather(*(engine.submit(keeps(number)) for number in range(129)))
 
     assert engine._writer.commits - before == 3
-    assert [answer.outcome["number"] for answer in answers] == list(range(150)) == told(world)
+    assert [answer.outcome["number"] for answer in answers] == list(range(129)) == told(world)
 
 
 async def test_a_batch_ends_when_it_has_taken_its_time_and_nothing_of_it_is_lost_or_out_of_order(
@@ -331,6 +331,19 @@ async def test_an_attempt_of_an_unknown_commit_is_made_when_the_store_opens_agai
     await world.until_ended("noting-1")
 
     assert (ATTEMPTED, told(world)) == ([5], [3])
+
+
+async def test_a_store_that_cannot_be_opened_again_is_opened_once_it_can(host: Host) -> None:
+    """No commit failed, so nothing but the closed connection says that the store is out of use."""
+    world, disk = await on_disk(host, asking, runs_timers=False, runs_services=False)
+    disk.fail("BEGIN")
+    disk.cannot_open = 1
+    for number in range(2):
+        with pytest.raises(StoreError):
+            await world.running.submit(keeps(number))
+    await world.running.submit(keeps(2))
+
+    assert told(world) == [2]
 
 
 async def test_a_timer_of_an_unknown_commit_fires_by_itself(host: Host) -> None:
