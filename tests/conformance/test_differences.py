@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from procession.engine.advance import DoesNotReplay
 from procession.services.call_stacks import halt_of
+from procession.services.commands import CancelInstance, ClaimItem, CompleteItem
 from procession.services.places import Places
 from procession.services.records import HaltShown
-from tests.conformance.test_versions import released, sold
-from tests.conformance.world import Host, World, halts
+from tests.conformance.test_versions import SOURCE, released, sold
+from tests.conformance.world import Host, World, halts, module_from
 
 
 def shown(world: World, name: str) -> HaltShown:
@@ -70,3 +73,20 @@ async def test_the_lines_of_a_halt_are_those_of_the_source_that_halted(host: Hos
     frames = shown(world, name).branches[0].frames
     assert [(frame.line, frame.source.strip()) for frame in frames] == [(26, 'return "no" + order')]
     assert shown(world, name).code == "bug"
+
+
+async def test_every_order_that_is_accepted_says_whether_the_instance_stands_still_after_it(host: Host) -> None:
+    old = "    if await check(order):\n        return await pack(order)\n"
+    text = SOURCE.replace(old, "    branch = asyncio.create_task(pack(order))\n    await check(order)\n")
+    world = await host.open(source=module_from(host.folder / "conformance_shop.py", text))
+    name = await world.start("selling", number=8)
+    broken = text.replace("await check(order)\n", "await check(order) / 'two'\n")
+    await world.restart(source=module_from(host.folder / "conformance_shop.py", broken))
+    check, pack = world.item(name, "check").id, world.item(name, "pack").id
+
+    halting, claim, cancel = await asyncio.gather(
+        world.give(CompleteItem(check, "true")), world.give(ClaimItem(pack)), world.give(CancelInstance(name))
+    )
+
+    assert "TypeError" in halting["halted"] and halting["halted"] == claim["halted"]
+    assert (cancel["state"], cancel["halted"]) == ("cancelled", None)

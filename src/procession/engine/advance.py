@@ -203,7 +203,6 @@ class Advance:
         turn.batch.instances.change(
             row.id, state=InstanceState.HALTED, halt=halt.to_json(at_us, self.release), now_us=at_us
         )
-        turn.effects.halted[row.id] = halt.message
         turn.effects.spent.append(row.id)
         turn.notice(at_us, row.name, f"halted: {halt.message}")
 

@@ -110,7 +110,7 @@ class Decider:
         if number is not None:
             keep_request(batch, request, number, instance, outcome)
         items = tuple(batch.items.get(change.item) for change in decision.items)
-        return Accepted(number, outcome, row, effects.halted.get(row.id) if row is not None else None, items)
+        return Accepted(number, outcome, row, _why_it_stands(row), items)
 
     def forget(self, instances: Iterable[int]) -> None:
         """Drop live instances: their batch failed, or they ended."""
@@ -155,8 +155,7 @@ class Decider:
                 remedy="Give each request an identifier of its own; a repeated one must be the same request.",
             )
         row = batch.instances.find(earlier.instance) if earlier.instance is not None else None
-        halted = _why_it_stands(row) if row is not None and row.state == InstanceState.HALTED else None
-        return Accepted(earlier.number, json.loads(earlier.outcome), row, halted=halted, repeated=True)
+        return Accepted(earlier.number, json.loads(earlier.outcome), row, _why_it_stands(row), repeated=True)
 
     def _check_open(self, turn: Turn, request: Request) -> None:
         """Apply the timers due before the request; refuse it where its instance stands still or has ended."""
@@ -248,5 +247,8 @@ class Decider:
                 self.advance.apply(turn.caused_by(ENGINE_ACTOR), row.id, (came,))
 
 
-def _why_it_stands(row: InstanceRow) -> str:
+def _why_it_stands(row: InstanceRow | None) -> str | None:
+    """The reason, where the instance stands still."""
+    if row is None or row.state != InstanceState.HALTED:
+        return None
     return str(json.loads(row.halt)["message"]) if row.halt else "a fault"

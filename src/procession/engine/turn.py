@@ -19,15 +19,13 @@ class Notice:
 class Effects:
     """What follows a commit: collected while a batch is decided, carried out once it is durable, dropped with it otherwise.
 
-    `room` is how many more attempts may begin; `halted` gives the reason by instance; `spent` are instances that are no
-    longer run.
+    `room` is how many more attempts may begin; `spent` are instances that are no longer run.
     """
 
     room: int = 0
     attempts: list[AttemptToRun] = field(default_factory=list)
     stopped: list[tuple[int, int]] = field(default_factory=list)
     spent: list[int] = field(default_factory=list)
-    halted: dict[int, str] = field(default_factory=dict)
     due_us: int | None = None
     notices: list[Notice] = field(default_factory=list)
 
