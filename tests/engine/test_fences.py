@@ -250,7 +250,7 @@ async def test_a_fence_reached_in_replay_halts_when_the_instance_is_needed(host:
 
     await world.complete(instance, True)
 
-    assert world.halt(instance)["code"] == "divergence"  # the history has nothing of the kind
+    assert world.halt(instance)["code"] == "fence"
     assert "writes the file" in world.halt(instance)["message"]
     assert not (host.folder / "out.txt").exists()
     ACTS["changing"] = lambda: "quiet"
