@@ -10,6 +10,7 @@ from procession.errors import PerformerError
 from procession.language.registry import Registry
 from procession.services.commands import Order
 from procession.services.former_roles import with_former_roles
+from procession.services.naming import find_instance
 from procession.store.instances import InstanceRow
 from procession.store.readers import Readers
 from procession.work.performers import Organisation, Performer
@@ -65,7 +66,7 @@ class Desk:
     def get_instance(self, reference: str) -> InstanceRow:
         """The instance of that name, UUID, or `process:business key`. Raises `NoSuchInstance`."""
         with self.readers.snapshot() as view:
-            row = view.instances.find_named(reference)
+            row = find_instance(view, reference, lambda: self.registry)
         if row is None:
             raise NoSuchInstance(
                 f"There is no instance {reference!r}.",

@@ -1,4 +1,4 @@
-"""The texts of an order, looked at before anything else: what cannot be stored is refused with the name of the field."""
+"""The texts and numbers of an order, looked at before anything else: what cannot be stored is refused with its field."""
 
 from dataclasses import fields
 
@@ -9,10 +9,11 @@ from procession.language.strict_json import PAYLOAD_LIMIT_BYTES, text_fault
 from procession.services.commands import Order
 
 LONGEST_REASON = 10_000
+MOST_BITS = 63
 
 
 def check_texts(order: Order) -> None:
-    """Raises `InvalidValue` for a text that cannot be kept: who, why, the client's identifier, and those of the command."""
+    """Raises `InvalidValue` for what cannot be kept: who, why, the client's identifier, texts and numbers of the command."""
     _refuse("actor", name_fault(order.actor) or text_fault(order.actor))
     if order.client_id is not None:
         _refuse("client_id", name_fault(order.client_id) or text_fault(order.client_id))
@@ -25,10 +26,12 @@ def check_texts(order: Order) -> None:
             _refuse(field.name, text_fault(value))
             if len(value) > PAYLOAD_LIMIT_BYTES:
                 raise oversized(len(value), f"the {field.name} of the order")
+        elif isinstance(value, int) and value.bit_length() > MOST_BITS:
+            _refuse(field.name, "is a number of more than 63 bits")
 
 
 def _refuse(field: str, fault: str | None) -> None:
     if fault is not None:
         raise InvalidValue(
-            f"The {field} of the order {fault}.", problems={field: fault}, subject=field, remedy="Give another text."
+            f"The {field} of the order {fault}.", problems={field: fault}, subject=field, remedy="Give another."
         )

@@ -20,6 +20,7 @@ from procession.services.desk import NoSuchInstance
 from procession.services.foreseeing import Foreseen, foresee_withdrawal
 from procession.services.former_roles import with_former_roles
 from procession.services.instances import get_process
+from procession.services.naming import find_instance
 from procession.services.narrating import history_of, json_of
 from procession.services.places import Places
 from procession.services.records import (
@@ -88,7 +89,7 @@ class Reading:
     def instance(self, reference: str, *, with_variables: bool = False, with_history: bool = False) -> InstanceDetail:
         """Everything about one instance. Raises `NoSuchInstance`."""
         with self._snapshot() as view:
-            row = view.instances.find_named(reference) if view is not None else None
+            row = self._find(view, reference)
             if view is None or row is None:
                 raise _no_instance(reference)
             history = view.history(row.id)
@@ -118,6 +119,9 @@ class Reading:
             if view is None or row is None:
                 raise NoSuchItem(f"There is no work item {item}.", subject=str(item))
             return foresee_withdrawal(view, self.registry, row, reason=reason)
+
+    def _find(self, view: View | None, reference: str) -> InstanceRow | None:
+        return find_instance(view, reference, lambda: self.registry) if view is not None else None
 
     def _with_former_names(self, roles: Collection[str]) -> Collection[str]:
         try:
@@ -196,7 +200,7 @@ class Reading:
     def result_of_call(self, reference: str, call: int) -> tuple[Field, ...]:
         """What a call's result consists of, to complete it by hand; nothing where that is not known."""
         with self._snapshot() as view:
-            row = view.instances.find_named(reference) if view is not None else None
+            row = self._find(view, reference)
             if view is None or row is None:
                 raise _no_instance(reference)
             operation = open_requests(view.history(row.id)).get(call, {}).get("operation")
@@ -206,7 +210,7 @@ class Reading:
     def service_waits(self, reference: str) -> tuple[int, int]:
         """How many service calls and timers of an instance wait for an engine."""
         with self._snapshot() as view:
-            row = view.instances.find_named(reference) if view is not None else None
+            row = self._find(view, reference)
             if view is None or row is None:
                 return 0, 0
             waits = view.waits(row.id)

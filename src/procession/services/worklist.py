@@ -123,9 +123,9 @@ async def result_of(desk: Desk, task: AnyTask, item: WorkItemRow, answer: object
         requested = view.event(item.requested_position)
     if requested is None or requested.payload is None:
         raise InternalError(f"The input of work item {item.id} is not in the store.", subject=str(item.id))
-    inputs = task.inputs.decode(requested.payload)
     limit = asyncio.timeout(BODY_TIMEOUT_SECONDS)
     try:
+        inputs = task.inputs.decode(requested.payload)  # as recorded: the present source may not be able to read it
         async with limit:
             result = await task.derive(answer, inputs)
         return task.result.encode(result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from unicodedata import normalize
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, bindparam, or_, select
@@ -85,6 +86,7 @@ class InstanceQueries:
 
     def find_named(self, text: str) -> InstanceRow | None:
         """The instance that people mean by `leave-17`, by a whole UUID, or by `leave:business key`."""
+        text = normalize("NFC", text)  # as names and keys are kept, whatever a terminal made of an accent
         found = self.find_by_name(text)
         if found is not None:
             return found

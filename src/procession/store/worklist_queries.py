@@ -103,6 +103,7 @@ _OFFERED_COUNT = Prepared(
     "role",
 )
 _ITEM_COLUMNS = len(schema.work_item.columns)
+_NUMBERS = range(1, 2**63)  # what SQLite can be asked for
 
 
 class WorklistQueries:
@@ -112,12 +113,14 @@ class WorklistQueries:
         self._connection = connection
 
     def find(self, item: int) -> WorkItemRow | None:
-        return self._one(_BY_ID, item)
+        return self._one(_BY_ID, item) if item in _NUMBERS else None
 
     def find_by_uuid(self, uuid: bytes) -> WorkItemRow | None:
         return self._one(_BY_UUID, uuid)
 
     def find_with_input(self, item: int) -> ItemWithInput | None:
+        if item not in _NUMBERS:
+            return None
         values = _WITH_INPUT.run(self._connection, item).fetchone()
         return None if values is None else ItemWithInput(WorkItemRow(*values[:_ITEM_COLUMNS]), *values[_ITEM_COLUMNS:])
 
