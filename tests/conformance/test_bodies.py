@@ -14,6 +14,7 @@ import pytest
 
 from procession import AnswerRefused, Function, process
 from procession.control import attempt, log
+from procession.engine.writer import ProcessExits
 from procession.errors import InvalidValue, OutsideProcess
 from procession.services import worklist
 from procession.services.commands import ClaimItem
@@ -371,10 +372,35 @@ async def test_notes_of_a_process_are_written_once_silent_in_replay_and_name_the
     assert [record.funcName for record in records] == ["noting", "noting"]
 
 
-@pytest.mark.parametrize("fault", [SystemExit, KeyboardInterrupt])
-def test_an_interrupt_inside_an_advance_discards_it_and_is_no_event(host: Host, fault: type[BaseException]) -> None:
+async def test_process_code_that_ends_the_program_is_refused_and_the_engine_goes_on(host: Host) -> None:
     team = Function("Team", owner="ann@acme.example")
-    faults: list[BaseException] = [fault()]
+    exits = [SystemExit(4)]
+
+    @team.task()
+    async def ask() -> int: ...
+
+    @process(owner=team)
+    async def leaving() -> int:
+        answer = await ask()
+        if exits:
+            raise exits[0]
+        return answer
+
+    world = await host.open(leaving)
+    name = await world.start(leaving)
+
+    with pytest.raises(ProcessExits, match="Raise ProcessFailed"):
+        await world.complete(name, 1)
+
+    assert world.kinds(name) == ["InstanceStarted", "CallRequested"]
+    exits.clear()
+    await world.complete(name, 2)
+    assert world.result(name) == 2
+
+
+def test_an_interrupt_inside_an_advance_discards_it_and_is_no_event(host: Host) -> None:
+    team = Function("Team", owner="ann@acme.example")
+    faults: list[BaseException] = [KeyboardInterrupt()]
 
     @team.task()
     async def ask() -> int: ...
@@ -402,6 +428,6 @@ def test_an_interrupt_inside_an_advance_discards_it_and_is_no_event(host: Host, 
         await world.close()
 
     worlds: list[World] = []
-    with pytest.raises(fault):
+    with pytest.raises(KeyboardInterrupt):
         asyncio.run(until_the_end(worlds))
     asyncio.run(and_again(worlds[0]))

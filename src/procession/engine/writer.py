@@ -17,7 +17,15 @@ from procession.engine.contract import Accepted, EngineStopped, Request
 from procession.engine.crash_points import CrashPoint, Reached
 from procession.engine.deciding import Decider
 from procession.engine.turn import Effects
-from procession.errors import InternalError, OperatorError, PerformerError, ProcessionError, StoreDamaged, StoreError
+from procession.errors import (
+    AuthorError,
+    InternalError,
+    OperatorError,
+    PerformerError,
+    ProcessionError,
+    StoreDamaged,
+    StoreError,
+)
 from procession.store.batch import Batch
 from procession.store.failures import explained
 from procession.store.opening import Store
@@ -29,6 +37,12 @@ MOST_BATCH_SECONDS = 0.020
 SLOW_COMMIT_SECONDS = 0.004
 
 Outcome = Accepted | BaseException
+
+
+class ProcessExits(AuthorError):
+    """Process code called `sys.exit`, or raised `SystemExit`: the request that made it run is refused."""
+
+    code = "process-exits"
 
 
 @dataclass(slots=True)
@@ -173,6 +187,11 @@ class Writer:
             raise  # half of the request may be in the batch
         except (PerformerError, OperatorError) as refusal:
             return refusal
+        except SystemExit as leaving:  # the advance is discarded with its batch; the engine has others to serve
+            raise ProcessExits(
+                f"Process code tried to end the program (SystemExit: {leaving.code}).",
+                remedy="Nothing of the request was kept. Raise ProcessFailed to end an instance, and correct the source.",
+            ) from leaving
 
     async def _commit(self, batch: Batch) -> None:
         batch.write()

@@ -33,6 +33,11 @@ class Process(Generic[P, R]):
         key_forever: bool,
         was: Iterable[str],
     ) -> None:
+        if not isinstance(owner, BusinessFunction):
+            raise declared.fault(
+                f"owner={owner!r} is not a business function.",
+                'Write owner=team, where team = Function("Team", owner="…").',
+            )
         self.declared = declared
         self.name = declared.name
         self.where = declared.where

@@ -111,7 +111,7 @@ class Application:
             return importlib.import_module(name)
         except AuthorError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _not_importable(name, self.folder, error) from error
 
 
@@ -119,7 +119,7 @@ def _is_test(module: str) -> bool:
     return any(part == "tests" or part.startswith("test_") or part == "conftest" for part in module.split("."))
 
 
-def _not_importable(name: str, folder: Path, error: Exception) -> PackageNotImportable:
+def _not_importable(name: str, folder: Path, error: BaseException) -> PackageNotImportable:
     if isinstance(error, ModuleNotFoundError) and error.name == name:
         return PackageNotImportable(
             f"There is no package {name!r} in {folder}.",
