@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -180,13 +181,16 @@ class Decider:
 
     def _apply_timers(self, turn: Turn, row: InstanceRow, now_us: int) -> None:
         """All timers due by then, in the order (due, call): so a late answer and an overdue deadline have one outcome."""
+        rows, expected = turn.batch.timers, -1
+        timers: deque[TimerRow] = deque()
         first_new: int | None = None
         for number in itertools.count():
-            timers = turn.batch.timers.of_instance(row.id)
-            timer = timers[0] if timers and timers[0].due_us <= now_us else None
-            if timer is None:
+            if rows.changes != expected:  # more than the one that has just fired
+                timers = deque(rows.of_instance(row.id))
+            if not timers or timers[0].due_us > now_us:
                 return
             first_new = first_new or max(each.call for each in timers) + 1
+            timer, expected = timers.popleft(), rows.changes + 1
             if number >= MOST_TIMERS_WITHOUT_TIME and timer.call >= first_new and row.state != InstanceState.HALTED:
                 self.advance.stop(turn, row, TimerFired(now_us, timer.call, timer.due_us), NO_PROGRESS)
                 return

@@ -18,6 +18,7 @@ from procession.store.instances import InstanceRow
 log = logging.getLogger("procession.engine")
 
 MOST_LIVE = 10_000
+MOST_LOOKED_AT = 20
 
 R = TypeVar("R")
 
@@ -97,9 +98,14 @@ class LiveInstances:
         self._rows.update((row.id, row) for row in rows if row.id in self._instances)
 
     def waits_for_no_timer(self, number: int) -> bool:
-        """Whether a live instance is known to wait for no timer; False where it is not in memory."""
+        """Whether a live instance is known to wait for no timer; False where only the store can tell.
+
+        That is so where it is not in memory, or waits for so much that to ask the store costs less than to look.
+        """
         instance = self._instances.get(number)
-        return instance is not None and all(call.kind is not CallKind.TIMER for call in instance.open_calls.values())
+        if instance is None or len(instance.open_calls) > MOST_LOOKED_AT:
+            return False
+        return all(call.kind is not CallKind.TIMER for call in instance.open_calls.values())
 
     def waits_for_call(self, number: int, call: int | None) -> bool:
         """Whether a live instance waits for that call."""

@@ -51,6 +51,8 @@ class Timers:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._rows: Identity[tuple[int, int], TimerRow] = Identity(connection, TimerRow._make, _statements())
+        self.changes = 0
+        """How many timers were added or removed: whoever has read them sees whether to read again."""
 
     def find(self, instance: int, call: int) -> TimerRow | None:
         return self._rows.find((instance, call))
@@ -69,11 +71,13 @@ class Timers:
 
     def add(self, instance: int, call: int, due_us: int) -> TimerRow:
         row = TimerRow(instance, call, due_us)
+        self.changes += 1
         self._rows.add((instance, call), row)
         return row
 
     def remove(self, instance: int, call: int) -> None:
         """The timer fired or was withdrawn."""
+        self.changes += 1
         self._rows.remove((instance, call))
 
     def write(self) -> int:
