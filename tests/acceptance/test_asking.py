@@ -6,8 +6,10 @@ import os
 import pty
 import select
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +54,15 @@ class Screen:
 
     def type(self, text: str) -> None:
         os.write(self._end, text.encode())
+
+    def interrupt(self) -> None:
+        """Ctrl+C, once the program waits for its person: one that comes just before its read would be seen after it only."""
+        state = Path(f"/proc/{self.process.pid}/stat")
+        deadline = time.monotonic() + SECONDS
+        while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "S":
+            assert time.monotonic() < deadline, "it never waits for input"
+            time.sleep(0.01)
+        self.type("\x03")
 
     def end(self) -> int:
         """What is left to read, and the exit status."""
@@ -109,7 +120,7 @@ def test_ctrl_c_keeps_what_was_typed_and_the_next_time_offers_it(shop: Terminal)
         ann.type("yes\n")
         ann.read_to("Remarks")
         ann.read_to(": ")
-        ann.type("\x03")
+        ann.interrupt()
         ann.read_to("Kept as a draft")
         assert ann.end() == 130
     item = shop.answer("work", "show", "1")
@@ -117,7 +128,7 @@ def test_ctrl_c_keeps_what_was_typed_and_the_next_time_offers_it(shop: Terminal)
     assert item["item"]["state"] == "started"
     with screen(shop, "work", "start", "1", "--as", "ann") as ann:
         ann.read_to("Approved (yes or no) [yes]: ")
-        ann.type("\x03")
+        ann.interrupt()
         assert ann.end() == 130
 
 
