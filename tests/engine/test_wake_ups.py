@@ -172,3 +172,18 @@ async def test_an_engine_with_a_timer_in_ten_years_rests(host: Host) -> None:
     before = engine_of(world)._writer.commits
     await turns(200)
     assert engine_of(world)._writer.commits == before
+
+
+async def test_what_is_due_after_the_clock_was_set_forward_does_not_wait_for_the_sleep_from_before() -> None:
+    """The sleeper counts by the clock as it was: a year to go, though the year is over."""
+    now_us = NOW_US
+    due = Due(NOW_US + YEAR_US)
+    wake_ups = WakeUps(lambda: now_us, due.apply)
+    task = asyncio.ensure_future(wake_ups.run())
+    await due.until(1)
+    await turns()
+
+    now_us += 2 * YEAR_US
+    wake_ups.expect(now_us)
+    await due.until(2)
+    task.cancel()

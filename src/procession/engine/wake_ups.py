@@ -32,6 +32,8 @@ class WakeUps:
         if self._next_us is None or due_us < self._next_us:
             self._next_us = due_us
             self._changed.set()
+        elif self._next_us <= self._now_us():  # the clock was set forward, and whoever sleeps until then has not seen it
+            self._changed.set()
 
     async def run(self) -> None:
         """Until cancelled, or the engine stops: apply what is due; `apply_due` returns when the next is due, or None.
