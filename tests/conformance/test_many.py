@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from procession import Function, after, process, together
+from procession.engine import advance
 from procession.services.commands import CompleteItem
 from procession.store.timers import TimerRow, Timers
 from tests.conformance.world import Host
@@ -66,6 +67,21 @@ async def test_many_timers_that_are_due_at_once_are_read_once(host: Host, monkey
 
     assert world.result(name) == MANY
     assert sum(reads) < 3 * MANY
+
+
+async def test_a_long_history_is_warned_of_once_and_goes_on(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(advance, "EVENTS_WARNING", MANY)
+    world = await host.open(asking)
+    name = await world.start(asking)
+    for item in world.waits(name).items[:5]:
+        await world.give(CompleteItem(item.id, "1"))
+
+    assert [record.getMessage() for record in caplog.records if name in record.getMessage()] == [
+        f"{name} has {MANY} events; at 100000 it halts. Let it end, and start another."
+    ]
+    assert world.state(name) == "running"
 
 
 async def test_more_services_than_may_run_at_once_are_all_attempted(host: Host) -> None:
