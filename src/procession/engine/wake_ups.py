@@ -32,7 +32,9 @@ class WakeUps:
         if self._next_us is None or due_us < self._next_us:
             self._next_us = due_us
             self._changed.set()
-        elif self._next_us <= self._now_us():  # the clock was set forward, and whoever sleeps until then has not seen it
+        elif (
+            self._next_us <= self._now_us()
+        ):  # the clock was set forward, and whoever sleeps until then has not seen it
             self._changed.set()
 
     async def run(self) -> None:
