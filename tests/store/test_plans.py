@@ -86,7 +86,6 @@ def test_no_question_reads_a_whole_table(store: Store) -> None:
     [
         (worklist_queries._OFFERED, "work_item_offered"),
         (worklist_queries._HELD, "work_item_held"),
-        (worklist_queries._OFFERED_COUNT, "work_item_offered"),
         (instances._BY_OPEN_KEY, "instance_open_key"),
         (instance_queries._BY_KEY, "instance_business_key"),
         (requests._BY_CLIENT_ID, "request_client_id"),

@@ -87,13 +87,6 @@ def test_saving_a_draft_of_an_offered_item_claims_it() -> None:
     assert (change.holder, change.draft) == ("ann", b"{}")
 
 
-def test_a_worklist_shows_what_is_offered_to_ones_roles_or_held_by_oneself() -> None:
-    assert worklist.may_see(OFFERED, BOB)
-    assert not worklist.may_see(OFFERED, CLEO)
-    assert worklist.may_see(HELD_BY_ANN, ANN)
-    assert not worklist.may_see(HELD_BY_ANN, BOB)
-
-
 def test_an_unknown_person_is_refused_with_the_names_there_are() -> None:
     organisation = Organisation({"ann": ANN, "cleo": CLEO})
 

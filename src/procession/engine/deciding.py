@@ -18,7 +18,6 @@ from procession.engine.contract import (
 )
 from procession.engine.due_work import ENGINE_ACTOR
 from procession.engine.halting import HaltRecord
-from procession.engine.identifiers import new_uuid7
 from procession.engine.recording import change_item, change_service, keep_request, let_wait
 from procession.engine.turn import Cause, Effects, Turn
 from procession.errors import PerformerError
@@ -26,6 +25,7 @@ from procession.kernel import Event, InstanceCancelled, InstanceStarted, Instanc
 from procession.language.process import input_digest
 from procession.store.batch import Batch
 from procession.store.event_rows import decode_event
+from procession.store.identifiers import new_uuid7
 from procession.store.instances import InstanceRow
 from procession.store.instances import NewInstance as NewInstanceRow
 from procession.store.requests import RequestRow

@@ -124,11 +124,6 @@ class EmbeddedEngine:
         """Waits for as long as the engine works; gives the reason where it has to give up by itself."""
         return await asyncio.shield(self._broke_down)
 
-    @property
-    def clock_distrust(self) -> str | None:
-        """Why the wall clock is not trusted; None while it is."""
-        return self._intake.distrust
-
     def accept_clock(self) -> int:
         """Trust the wall clock as it is now; gives by how many microseconds it is behind the last request."""
         behind_us = self._intake.accept()

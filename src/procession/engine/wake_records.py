@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from procession.engine.attempts import ServiceState, begin
 from procession.engine.dispatcher import AttemptToRun
-from procession.engine.identifiers import new_uuid7
 from procession.engine.turn import Cause, Turn
 from procession.kernel import (
     CallCompleted,
@@ -21,6 +20,7 @@ from procession.kernel import (
 from procession.language.operations import Service, Task
 from procession.language.registry import Registry
 from procession.store.batch import Batch
+from procession.store.identifiers import new_uuid7
 from procession.store.instances import InstanceRow
 from procession.store.service_calls import NewServiceCall, ServiceCallRow
 from procession.store.worklist import NewWorkItem, NewWorkItemEvent

@@ -100,7 +100,7 @@ class _Crossing:
 class ValueCodec(Generic[T]):
     """Writes and reads values of one type. `where` names the place in the author's source for every error."""
 
-    def __init__(self, annotation: Any, *, where: str = "the value", help_texts: bool = True) -> None:
+    def __init__(self, annotation: Any, *, where: str = "the value") -> None:
         self.annotation = annotation
         self.where = where
         self._schema = schema_of(annotation, where)

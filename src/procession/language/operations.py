@@ -19,6 +19,7 @@ from procession.language.declarations import Declared, checked_name, former_name
 from procession.language.failures import DeclaredErrors
 from procession.language.fields import label_of
 from procession.language.selection import Selection
+from procession.language.signed import Signed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -110,7 +111,7 @@ class BusinessFunction:
         return f"<function {self.name}>"
 
 
-class Operation(Generic[P, R]):
+class Operation(Signed[R], Generic[P, R]):
     """Something a business function offers. `await operation(...)` asks for it and waits for its result.
 
     `id` is its identity in every history: the function's name and its own. `title` is the label for people, free to
@@ -120,34 +121,14 @@ class Operation(Generic[P, R]):
     kind: CallKind
 
     def __init__(self, declared: Declared, function: "BusinessFunction", naming: Naming) -> None:
-        self.declared = declared
+        super().__init__(declared)
         self.function = function
-        self.name = declared.name
-        self.where = declared.where
         self.id = f"{function.name}.{declared.name}"
         self.title = checked_name(naming.title or label_of(declared.name), "title", declared.where)
         self.instructions = declared.docstring
         self.raises = naming.raises
         self.was = former_names(naming.was, declared.where)
         self.errors = DeclaredErrors(naming.raises, operation=self.id, where=declared.where)
-        self.__doc__ = declared.body.__doc__
-        self.__name__ = declared.body.__name__
-        self.__module__ = declared.body.__module__
-        self.__wrapped__ = declared.body
-
-    @cached_property
-    def inputs(self) -> ArgumentsCodec:
-        """How the arguments of a call cross."""
-        return ArgumentsCodec(self._signature[0], callee=self.name, where=self.where)
-
-    @cached_property
-    def result(self) -> ValueCodec[R]:
-        """How the result of a call crosses."""
-        return ValueCodec(self._signature[1], where=f"the result of {self.where}")
-
-    @cached_property
-    def _signature(self) -> tuple[tuple[Any, ...], Any]:
-        return self.declared.resolve()
 
     def check(self) -> None:
         """Resolves all types. Raises `NotDeclarable`, with file and line, for what cannot work."""

@@ -2,22 +2,23 @@
 
 import hmac
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Generic, cast
 
 from procession import kernel
 from procession.errors import InvalidValue, NotDeclarable, OutsideProcess
 from procession.kernel import CallKind, CallRequested, HaltInstance, Program, RequestCall
-from procession.language.codec import ArgumentsCodec, ValueCodec
+from procession.language.codec import ArgumentsCodec
 from procession.language.declarations import Declared, former_names
 from procession.language.failures import ErrorCodec, failing
 from procession.language.fields import label_of
 from procession.language.names import normal_name
 from procession.language.operations import BusinessFunction, Operation, P, R
+from procession.language.signed import Signed
 from procession.language.templates import Template, title_text
 
 
-class Process(Generic[P, R]):
+class Process(Signed[R], Generic[P, R]):
     """A process: its `async def`, its owner, and how its inputs and its result cross.
 
     `name` is its identity, the name of the function; `label` the first line of the docstring.
@@ -38,9 +39,7 @@ class Process(Generic[P, R]):
                 f"owner={owner!r} is not a business function.",
                 'Write owner=team, where team = Function("Team", owner="…").',
             )
-        self.declared = declared
-        self.name = declared.name
-        self.where = declared.where
+        super().__init__(declared)
         self.owner = owner
         self.key_forever = key_forever
         self.was = former_names(was, declared.where)
@@ -53,24 +52,6 @@ class Process(Generic[P, R]):
             raise declared.fault(f"key={key!r} is the same for every instance.", "Name an input: key={order.number}.")
         if key_forever and self.key is None:
             raise declared.fault("key_forever=True without a key.", "Give key=… too.")
-        self.__doc__ = declared.body.__doc__
-        self.__name__ = declared.body.__name__
-        self.__module__ = declared.body.__module__
-        self.__wrapped__ = declared.body
-
-    @cached_property
-    def inputs(self) -> ArgumentsCodec:
-        """How the inputs of an instance cross."""
-        return ArgumentsCodec(self._signature[0], callee=self.name, where=self.where)
-
-    @cached_property
-    def result(self) -> ValueCodec[R]:
-        """How the result of an instance crosses."""
-        return ValueCodec(self._signature[1], where=f"the result of {self.where}")
-
-    @cached_property
-    def _signature(self) -> tuple[tuple[Any, ...], Any]:
-        return self.declared.resolve()
 
     def check(self) -> None:
         """Resolves all types. Raises `NotDeclarable`, with file and line, for what cannot work."""

@@ -209,4 +209,4 @@ def _input(case: str, channel: str, department: str, responsible: str) -> str:
 
 
 def _encoded(process: Process[..., object], given: str) -> bytes:
-    return process.inputs.encode_values(process.inputs.parse(given.encode()))
+    return process.inputs.canonical(given.encode())

@@ -37,8 +37,7 @@ async def start(desk: Desk, order: Order, command: StartInstance) -> Answer:
     """Start a process. With a business key that an open instance has, the same input gives that instance, another is refused."""
     process = get_process(desk.registry, command.process)
     values = process.inputs.parse(command.input.encode())
-    positional, by_name = process.inputs.call(values)
-    encoded = process.inputs.encode(tuple(positional), by_name)
+    encoded = process.inputs.encode_values(values)
     key = normal_name(command.key, what="business key") if command.key is not None else process.key_for(values)
     new = NewInstance(process, encoded, process.title_for(values), order.actor, key)
 

@@ -93,7 +93,7 @@ def _completion(desk: Desk, order: Order, row: InstanceRow, call: int, value: st
             raise _no_open_call(row, call, missing)
 
         return refuse
-    encoded = operation.result.encode(operation.result.parse(value.encode()))
+    encoded = operation.result.canonical(value.encode())
 
     def decide(view: View) -> Decision:
         items = _item_change(view, row, call, rules.settle)

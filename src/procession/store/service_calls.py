@@ -121,11 +121,6 @@ class ServiceCalls:
         rows = self._overlay(found, lambda row: row.state == state and row.due_us <= by_us)
         return sorted(rows, key=lambda row: (row.due_us, row.id))[:limit]
 
-    def next_due_us(self) -> int | None:
-        """When the next attempt is due."""
-        rows = self.due(_END_OF_TIME, limit=1)
-        return rows[0].due_us if rows else None
-
     def add(self, new: NewServiceCall) -> ServiceCallRow:
         self._counters.service_call += 1
         row = ServiceCallRow(

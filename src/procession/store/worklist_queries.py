@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
 
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, literal_column, select
 
 from procession.store import schema
 from procession.store.connections import Connection
@@ -96,12 +96,6 @@ _EVENTS = Prepared(
     .order_by(schema.work_item_event.c.seq),
     "item",
 )
-_OFFERED_COUNT = Prepared(
-    select(func.count())
-    .select_from(schema.work_item)
-    .where(_items.role == bindparam("role"), _items.state == _IS_OFFERED),
-    "role",
-)
 _ITEM_COLUMNS = len(schema.work_item.columns)
 _NUMBERS = range(1, 2**63)  # what SQLite can be asked for
 
@@ -148,9 +142,6 @@ class WorklistQueries:
     def events(self, item: int) -> list[WorkItemEventRow]:
         """Everything that was done with an item, in order."""
         return [WorkItemEventRow(*values) for values in _EVENTS.run(self._connection, item)]
-
-    def offered_count(self, roles: Iterable[str]) -> int:
-        return sum(int(_OFFERED_COUNT.run(self._connection, role).fetchone()[0]) for role in set(roles))
 
     def _rows(self, statement: Prepared, *values: object) -> Iterable[WorkItemRow]:
         return [WorkItemRow(*found) for found in statement.run(self._connection, *values)]

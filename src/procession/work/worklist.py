@@ -60,13 +60,6 @@ class ItemChange:
     drops_draft: bool = False
 
 
-def may_see(item: ItemView, performer: Performer) -> bool:
-    """Whether a worklist of this performer shows the item: offered to one of their roles, or held by them."""
-    if item.holder is not None:
-        return item.holder == performer.name
-    return item.role in performer.roles
-
-
 def claim(item: ItemView, performer: Performer, *, seen_version: int | None = None) -> ItemChange:
     """Take the item without starting it. Claiming what one already holds changes nothing but is not an error."""
     _check(item, performer, seen_version)
