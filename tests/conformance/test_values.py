@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from procession import Call, Function, attribute, deadline, process
 from procession.errors import InvalidValue, OperationFailed, PayloadTooLarge
 from procession.kernel import CallRequested
-from procession.services.commands import CompleteCall, CompleteItem, StartInstance
+from procession.services.commands import CancelInstance, CompleteCall, CompleteItem, StartInstance
 from procession.services.instances import KeyTaken, NoSuchProcess
 from tests.conformance.world import Host
 
@@ -307,6 +307,18 @@ async def test_a_key_is_free_after_the_end_unless_it_is_kept_forever(host: Host)
         assert again["repeated"] == (started is once)
     with pytest.raises(KeyTaken):
         await world.give(StartInstance("once", '{"number": "b"}', key="a-1"))
+
+
+async def test_a_key_that_is_taken_forever_stays_taken_when_its_process_was_gone_at_the_end(host: Host) -> None:
+    world = await host.open(keyed, once)
+    name = await world.start(once, number="a")
+    await world.restart(keyed)
+
+    await world.give(CancelInstance(name))
+
+    await world.restart(keyed, once)
+    again = await world.give(StartInstance("once", '{"number": "a"}'))
+    assert (again["instance"], again["repeated"]) == (name, True)
 
 
 async def test_keys_are_compared_in_one_spelling_and_case_counts(host: Host) -> None:

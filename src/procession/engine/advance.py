@@ -207,9 +207,7 @@ class Advance:
         turn.notice(at_us, row.name, f"halted: {halt.message}")
 
     def _end(self, turn: Turn, row: InstanceRow, state: InstanceState, at_us: int) -> None:
-        process = self.registry.find_process(row.process)
-        keeps_key = process is not None and process.key_forever
-        open_key = row.open_key if keeps_key else None
+        open_key = row.open_key if row.key_forever else None
         turn.batch.instances.change(row.id, state=state, ended_us=at_us, open_key=open_key, now_us=at_us)
         turn.effects.spent.append(row.id)
         turn.notice(at_us, row.name, str(state))

@@ -213,6 +213,7 @@ class Decider:
                 title=new.title,
                 business_key=new.business_key,
                 open_key=new.business_key,
+                key_forever=new.process.key_forever,
                 initiator=new.initiator,
                 release=self.advance.release,
                 started_us=now_us,

@@ -28,6 +28,7 @@ class InstanceRow(NamedTuple):
     title: str
     business_key: str | None
     open_key: str | None
+    key_forever: int
     state: str
     initiator: str
     release: int
@@ -57,6 +58,7 @@ class NewInstance:
     secret: bytes
     input_digest: bytes
     state: str = "running"
+    key_forever: bool = False
 
 
 class InstanceChanges(TypedDict, total=False):
@@ -156,6 +158,7 @@ class Instances:
             title=new.title,
             business_key=new.business_key,
             open_key=new.open_key,
+            key_forever=int(new.key_forever),
             state=str(new.state),
             initiator=new.initiator,
             release=new.release,

@@ -110,6 +110,7 @@ instance = _table(
     _text("title"),
     _text("business_key", null=True),
     _text("open_key", null=True),  # the business key while it is taken
+    _whole("key_forever"),  # 1: taken after the end too, by what the process said at the start
     _text("state"),
     _text("initiator"),
     _reference("release", "release.id"),

@@ -81,6 +81,7 @@ def _create_instance() -> None:
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("business_key", sa.Text(), nullable=True),
         sa.Column("open_key", sa.Text(), nullable=True),
+        sa.Column("key_forever", WHOLE, nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("initiator", sa.Text(), nullable=False),
         sa.Column("release", WHOLE, autoincrement=False, nullable=False),
