@@ -101,5 +101,5 @@ def test_an_update_names_only_the_columns_that_changed() -> None:
     """SQLite rewrites every index that holds a column named in the statement."""
     statement, layout = instances._statements().update(frozenset({"seq", "head"}))
     assert statement.sql == "UPDATE instance SET seq=?, head=? WHERE instance.id = ?"
-    row = instances.InstanceRow(*range(20))  # type: ignore[arg-type]
+    row = instances.InstanceRow(*range(len(instances.InstanceRow._fields)))  # type: ignore[arg-type]
     assert layout(row) == (row.seq, row.head, row.id)
