@@ -1,5 +1,6 @@
 """What `doctor` finds: each kind of thing that needs a person, by name and with the way on."""
 
+import json
 import sqlite3
 import time
 from dataclasses import replace
@@ -9,8 +10,9 @@ import pytest
 
 from procession.engine.clock import VirtualClock
 from procession.services import health
-from procession.services.commands import StartInstance
+from procession.services.commands import CompleteItem, SaveDraft, StartInstance
 from procession.services.health import HealthReport, examine
+from procession.services.worklist import BodyFailed
 from procession.store.lock import StoreLock
 from procession.store.sqlite_defects import SqliteDefect
 from tests.services.applications import Made, make_office
@@ -52,6 +54,38 @@ def test_an_item_that_is_overdue_is_told_with_whom_it_waits_for(tmp_path: Path) 
     assert kinds(report) == ["overdue"]
     assert "Read the letter" in report.concerns[0].message
     assert "the role Desk" in report.concerns[0].message
+
+
+def with_a_body_that_fails(text: str) -> str:
+    text = text.replace("import asyncio\n", "import asyncio\nfrom dataclasses import dataclass\n", 1)
+    text = text.replace(
+        "@desk.task(", "@dataclass(frozen=True)\nclass Pages:\n    number: int\n\n\n@desk.task(form=Pages, ", 1
+    )
+    text = text.replace("read(letter: str)", "read(pages: Pages, letter: str)", 1)
+    return text.replace("    ...\n", "    assert pages.number < 100, 'too long'\n    return pages.number\n", 1)
+
+
+def test_an_item_whose_body_failed_is_told_to_the_owner_until_it_is_completed(tmp_path: Path) -> None:
+    made = make_office(tmp_path, with_a_body_that_fails)
+    made.perform(START)
+    for number in (100, 200):
+        with pytest.raises(BodyFailed):
+            made.perform(CompleteItem(1, json.dumps({"number": number})))
+    report = examine(made.application)
+    assert kinds(report) == ["failed body"]
+    concern = report.concerns[0]
+    assert concern.subject == "1"
+    for part in ("Read the letter", "2 times", "Desk.read failed", "AssertionError: too long"):
+        assert part in concern.message
+    for part in ("ann@acme.example corrects", "process.py:", "ann completes"):
+        assert part in concern.remedy
+    made.perform(CompleteItem(1, '{"number": 99}'))
+    assert examine(made.application).is_well
+
+
+def test_a_draft_that_its_performer_saves_is_no_failed_body(office: Made) -> None:
+    office.perform(SaveDraft(1, "{half"))
+    assert examine(office.application).is_well
 
 
 def test_a_clock_behind_the_store_is_told(tmp_path: Path) -> None:

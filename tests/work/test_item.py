@@ -12,6 +12,8 @@ LEGAL = {
     (ItemState.ALLOCATED, ItemEvent.STARTED): ItemState.STARTED,
     (ItemState.ALLOCATED, ItemEvent.DRAFT_SAVED): ItemState.ALLOCATED,
     (ItemState.STARTED, ItemEvent.DRAFT_SAVED): ItemState.STARTED,
+    (ItemState.ALLOCATED, ItemEvent.BODY_FAILED): ItemState.ALLOCATED,
+    (ItemState.STARTED, ItemEvent.BODY_FAILED): ItemState.STARTED,
     (ItemState.ALLOCATED, ItemEvent.PUT_BACK): ItemState.OFFERED,
     (ItemState.STARTED, ItemEvent.PUT_BACK): ItemState.OFFERED,
 } | {

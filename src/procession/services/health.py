@@ -8,6 +8,7 @@ from procession.engine.clock import distrust_at_opening
 from procession.engine.embedded import CLOCK_ACCEPTED
 from procession.errors import ProcessionError
 from procession.kernel import InstanceState
+from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.call_stacks import halt_of
 from procession.services.places import Places
@@ -89,7 +90,7 @@ def examine(application: Application) -> HealthReport:
         for defect in defects
         if defect.touches_us
     ]
-    declared = _declared_operations(application, concerns)
+    registry = _registry(application, concerns)
     if not application.store.exists():
         return _report(application, version, defects, concerns)
     readers = open_readers(application.store)
@@ -98,24 +99,25 @@ def examine(application: Application) -> HealthReport:
         with readers.snapshot() as view:
             concerns += _halted(application, view)
             concerns += _in_attention(view)
+            concerns += _failed_bodies(view, registry)
             concerns += _overdue(view)
             concerns += _clock(view)
-            if declared is not None:
-                concerns += _missing_operations(view, declared)
+            if registry is not None:
+                concerns += _missing_operations(view, registry)
         return _report(application, version, defects, concerns, readers, checks)
     finally:
         readers.close()
 
 
-def _declared_operations(application: Application, concerns: list[Concern]) -> frozenset[str] | None:
-    """The ids of all operations, former ones too; None, and a concern, where the application does not load."""
+def _registry(application: Application, concerns: list[Concern]) -> Registry | None:
+    """What the application declares; None, and a concern, where it does not load."""
     try:
         registry = application.load_registry()
         application.load_organisation()
     except ProcessionError as error:
         concerns.append(Concern("application", application.name, error.message, error.remedy))
         return None
-    return frozenset(registry.operations) | frozenset(registry.former_names)
+    return registry
 
 
 def _check_store(application: Application, concerns: list[Concern]) -> tuple[Check, ...]:
@@ -156,6 +158,28 @@ def _in_attention(view: View) -> list[Concern]:
     return concerns
 
 
+def _failed_bodies(view: View, registry: Registry | None) -> list[Concern]:
+    """The instance is untouched and waits: only the owner of the task's body can help whoever has the item."""
+    concerns = []
+    for failed in view.worklist.failed_bodies(limit=MOST_LISTED):
+        item = failed.item
+        operation = registry.find_operation(item.operation) if registry is not None else None
+        owner = f"the owner of {item.function}" if operation is None else operation.function.owner
+        where = "the task's body" if operation is None else operation.where
+        times = "" if failed.times == 1 else f", {failed.times} times"
+        concerns.append(
+            Concern(
+                "failed body",
+                str(item.id),
+                f"Item {item.id}, {item.title}, cannot be completed since {moment(failed.since_us):%Y-%m-%d %H:%M} UTC{times}: "
+                f"{failed.error}",
+                f"{owner} corrects {where}. Then {item.holder or f'the role {item.role}'} completes the item again: "
+                f"the answer is kept as its draft.",
+            )
+        )
+    return concerns
+
+
 def _overdue(view: View) -> list[Concern]:
     concerns = []
     for item in view.worklist.overdue(time.time_ns() // 1000, limit=MOST_LISTED):
@@ -187,7 +211,7 @@ def _clock(view: View) -> list[Concern]:
     ]
 
 
-def _missing_operations(view: View, declared: frozenset[str]) -> list[Concern]:
+def _missing_operations(view: View, registry: Registry) -> list[Concern]:
     return [
         Concern(
             "missing operation",
@@ -196,7 +220,7 @@ def _missing_operations(view: View, declared: frozenset[str]) -> list[Concern]:
             'Bring it back, or name its old name with was=("…",) on the operation that took its place.',
         )
         for operation, number in sorted(view.open_operations().items())
-        if operation not in declared
+        if registry.find_operation(operation) is None
     ]
 
 

@@ -7,6 +7,7 @@ from procession.engine.contract import Accepted, Decision, InstanceIsHalted, Vie
 from procession.errors import AnswerRefused, AuthorError, InternalError, InvalidValue, PerformerError
 from procession.kernel import CallCompleted, CallStarted, CallWithdrawn, Event
 from procession.language.failures import message_of
+from procession.language.filling_in import parsed
 from procession.language.operations import Task
 from procession.services.commands import (
     ClaimItem,
@@ -87,7 +88,7 @@ async def complete(desk: Desk, order: Order, command: CompleteItem) -> Answer:
     try:
         accepted = await desk.submit(order, decide, instance=item.instance)
     except InstanceIsHalted:
-        await _keep_draft(desk, order, command, reason="the instance is halted")
+        await _keep_draft(desk, order, command, "the instance is halted")
         raise
     return _answer(desk, accepted, command.item, performer)
 
@@ -107,11 +108,11 @@ async def withdraw(desk: Desk, order: Order, command: WithdrawItem) -> Answer:
 
 async def _looked_at(desk: Desk, order: Order, command: CompleteItem, item: WorkItemRow) -> bytes:
     task = get_task(desk, item)
-    answer = task.form.parse(command.answer.encode())
+    answer = parsed(task.form, command.answer, whole="answer", subject=task.id)
     try:
         return await result_of(desk, task, item, answer)
     except BodyFailed as failed:
-        await _keep_draft(desk, order, command, reason=str(failed))
+        await _keep_draft(desk, order, command, failed.message, body_failed=True)
         raise
 
 
@@ -172,10 +173,18 @@ def get_task(desk: Desk, item: WorkItemRow) -> AnyTask:
     return task
 
 
-async def _keep_draft(desk: Desk, order: Order, command: CompleteItem, *, reason: str) -> None:
-    """Nothing a performer typed is lost because of a fault that is not theirs."""
-    draft = SaveDraft(command.item, command.answer)
-    await change(desk, Order(draft, order.actor, reason), draft)
+async def _keep_draft(
+    desk: Desk, order: Order, command: CompleteItem, reason: str, *, body_failed: bool = False
+) -> None:
+    """Nothing a performer typed is lost because of a fault that is not theirs; a failed body is in the item's record."""
+    performer = desk.get_performer(order.actor)
+
+    def decide(view: View) -> Decision:
+        row = _row(view, command.item)
+        return Decision(items=(rules.save_draft(row, performer, command.answer.encode(), body_failed=body_failed),))
+
+    draft = Order(SaveDraft(command.item, command.answer), order.actor, reason)
+    await desk.submit(draft, decide, instance=get_item(desk, command.item).instance, passes_halt=True)
 
 
 def _change_for(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
 
-from sqlalchemy import ColumnElement, bindparam, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
 
 from procession.store import schema
 from procession.store.connections import Connection
@@ -30,11 +30,22 @@ class ItemWithInput:
     release: int
 
 
+@dataclass(frozen=True, slots=True)
+class FailedBody:
+    """An open item whose task's body failed on an answer: the last error, since when it fails, and how often it did."""
+
+    item: WorkItemRow
+    error: str
+    since_us: int
+    times: int
+
+
 _items = schema.work_item.c
 _BY_ID = select_where(schema.work_item, "id")
 _BY_UUID = select_where(schema.work_item, "uuid")
 # Written out, since SQLite does not use a partial index for a bound value.
 _IS_OFFERED: ColumnElement[str] = literal_column("'offered'")
+_BODY_FAILED: ColumnElement[str] = literal_column("'body failed'")
 _OFFERED = Prepared(
     select(schema.work_item)
     .where(_items.role == bindparam("role"), _items.state == _IS_OFFERED, _items.id > bindparam("after"))
@@ -90,6 +101,26 @@ _WITH_INPUT = Prepared(
     .where(_items.id == bindparam("item")),
     "item",
 )
+_item_events = schema.work_item_event.c
+_failures = schema.work_item_event.alias("failure")
+_FAILED_BODIES = Prepared(
+    select(
+        schema.work_item,
+        select(_failures.c.reason)
+        .where(_failures.c.item == _items.id, _failures.c.kind == _BODY_FAILED)
+        .order_by(_failures.c.seq.desc())
+        .limit(1)
+        .scalar_subquery(),
+        func.min(_item_events.at_us),
+        func.count(),
+    )
+    .select_from(schema.work_item.join(schema.work_item_event, _item_events.item == _items.id))
+    .where(_items.ended_us.is_(None), _item_events.kind == _BODY_FAILED)
+    .group_by(_items.id)
+    .order_by(_items.id)
+    .limit(bindparam("limit")),
+    "limit",
+)
 _EVENTS = Prepared(
     select(schema.work_item_event)
     .where(schema.work_item_event.c.item == bindparam("item"))
@@ -134,6 +165,11 @@ class WorklistQueries:
     def overdue(self, by_us: int, *, limit: int = PAGE) -> list[WorkItemRow]:
         """Open items that were due before then, the longest overdue first: for `doctor`, it looks at all items."""
         return list(self._rows(_OVERDUE, by_us, limit))
+
+    def failed_bodies(self, *, limit: int = PAGE) -> list[FailedBody]:
+        """Open items whose task's body failed on an answer, oldest first: for `doctor`, it looks at all that was done with them."""
+        found = _FAILED_BODIES.run(self._connection, limit)
+        return [FailedBody(WorkItemRow(*row[:_ITEM_COLUMNS]), *row[_ITEM_COLUMNS:]) for row in found]
 
     def of_instance(self, instance: int) -> list[WorkItemRow]:
         """All items of an instance, ended ones too, oldest first."""

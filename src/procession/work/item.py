@@ -29,6 +29,7 @@ class ItemEvent(StrEnum):
     CLAIMED = "claimed"
     STARTED = "started"
     DRAFT_SAVED = "draft saved"
+    BODY_FAILED = "body failed"
     PUT_BACK = "put back"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -63,11 +64,13 @@ LIFE_CYCLE: Mapping[ItemState, Mapping[ItemEvent, ItemState]] = MappingProxyType
         ItemState.ALLOCATED: {
             ItemEvent.STARTED: ItemState.STARTED,
             ItemEvent.DRAFT_SAVED: ItemState.ALLOCATED,
+            ItemEvent.BODY_FAILED: ItemState.ALLOCATED,
             ItemEvent.PUT_BACK: ItemState.OFFERED,
             **_OPEN_ENDINGS,
         },
         ItemState.STARTED: {
             ItemEvent.DRAFT_SAVED: ItemState.STARTED,
+            ItemEvent.BODY_FAILED: ItemState.STARTED,
             ItemEvent.PUT_BACK: ItemState.OFFERED,
             **_OPEN_ENDINGS,
         },

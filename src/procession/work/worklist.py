@@ -76,11 +76,14 @@ def start(item: ItemView, performer: Performer, *, seen_version: int | None = No
     return _change(item, (ItemEvent.STARTED,), performer.name)
 
 
-def save_draft(item: ItemView, performer: Performer, draft: bytes, *, seen_version: int | None = None) -> ItemChange:
-    """Keep a half-filled answer; it need not be valid. An item that is only offered is claimed by this."""
+def save_draft(
+    item: ItemView, performer: Performer, draft: bytes, *, seen_version: int | None = None, body_failed: bool = False
+) -> ItemChange:
+    """Keep a half-filled answer, or one that the task's body failed on. An item that is only offered is claimed by this."""
     _check(item, performer, seen_version)
-    events = (ItemEvent.DRAFT_SAVED,) if item.holder else (ItemEvent.CLAIMED, ItemEvent.DRAFT_SAVED)
-    return _change(item, events, performer.name, draft=draft)
+    claimed = () if item.holder else (ItemEvent.CLAIMED,)
+    failed = (ItemEvent.BODY_FAILED,) if body_failed else ()
+    return _change(item, (*claimed, ItemEvent.DRAFT_SAVED, *failed), performer.name, draft=draft)
 
 
 def put_back(item: ItemView, performer: Performer, *, seen_version: int | None = None) -> ItemChange:
