@@ -16,49 +16,26 @@ from procession import Function, process
 from procession.engine import writer as writer_module
 from procession.engine.contract import Accepted, Decision, EngineStopped, Request, View
 from procession.engine.crash_points import CrashPoint
-from procession.errors import InternalError, StoreError, StoreFailed
+from procession.errors import InternalError
 from procession.services.commands import StartInstance
 from procession.store import OpenOptions
 from procession.store.connections import Connection, Mode, SqliteConnections
-from tests.conformance.test_writer import Disk, FaultyConnection
+from tests.conformance.test_writer import FaultyConnection
 from tests.conformance.world import Host, World
 from tests.engine.subject import engine_of, opened
 
 ROOT = Path(__file__).resolve().parents[2]
 
 team = Function("Team", owner="ann@acme.example")
-ATTEMPTED: list[int] = []
 
 
 @team.task()
 async def ask(number: int) -> int: ...
 
 
-@team.service(attempts=1)
-async def note(number: int) -> int:
-    ATTEMPTED.append(number)
-    return number
-
-
 @process(owner=team)
 async def asking(number: int) -> int:
     return await ask(number)
-
-
-@process(owner=team)
-async def noting(number: int) -> int:
-    return await note(number)
-
-
-@process(owner=team)
-async def resting(minutes: int) -> str:
-    await asyncio.sleep(60 * minutes)
-    return "rested"
-
-
-@pytest.fixture(autouse=True)
-def nothing_attempted() -> None:
-    ATTEMPTED.clear()
 
 
 def keeps(number: int) -> Request:
@@ -267,114 +244,6 @@ async def test_an_interrupt_inside_process_code_leaves_nothing_half_done(host: H
 KILLS = "signal.raise_signal(signal.SIGINT)"
 
 
-# A commit whose outcome nobody knows
-
-
-class LostDisk(Disk):
-    """A disk that also cannot be opened to write for so many times."""
-
-    cannot_open = 0
-
-    def connect(self, path: Path, mode: Mode) -> Connection:
-        if mode != "ro" and self.cannot_open:
-            self.cannot_open -= 1
-            error = sqlite3.OperationalError("unable to open database file")
-            error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
-            raise error
-        return super().connect(path, mode)
-
-
-async def on_disk(host: Host, *declared: object, **options: Any) -> tuple[World, LostDisk]:
-    disk = LostDisk()
-    store = OpenOptions(synchronous="OFF", connections=disk)
-    return await opened(host, *declared, store=store, **options), disk
-
-
-async def test_an_attempt_whose_commit_failed_and_happened_after_all_is_made_once(host: Host) -> None:
-    """Its row says that it runs: nobody else would ever make it."""
-    world, disk = await on_disk(host, noting)
-    disk.fail("COMMIT", after=True)
-
-    with pytest.raises(StoreError):
-        await world.start(noting, number=5)
-    await world.until_ended("noting-1")
-
-    assert (world.result("noting-1"), ATTEMPTED) == (5, [5])
-
-
-async def test_an_attempt_whose_commit_failed_and_did_not_happen_is_not_made(host: Host) -> None:
-    world, disk = await on_disk(host, noting)
-    disk.fail("COMMIT")
-
-    with pytest.raises(StoreError):
-        await world.start(noting, number=5)
-    name = await world.start(noting, number=6)
-    await world.until_ended(name)
-
-    assert (name, ATTEMPTED) == ("noting-1", [6])
-
-
-async def test_an_attempt_of_an_unknown_commit_is_made_when_the_store_opens_again_later(host: Host) -> None:
-    world, disk = await on_disk(host, noting)
-    disk.fail("COMMIT", after=True)
-    disk.cannot_open = 2
-
-    with pytest.raises(StoreError):
-        await world.start(noting, number=5)
-    while disk.cannot_open:
-        with pytest.raises(StoreError):
-            await world.running.submit(keeps(1))
-    with pytest.raises(StoreError):  # the failure is told once more, and then the store opens
-        await world.running.submit(keeps(2))
-    await world.running.submit(keeps(3))
-    await world.until_ended("noting-1")
-
-    assert (ATTEMPTED, told(world)) == ([5], [3])
-
-
-async def test_a_store_that_cannot_be_opened_again_is_opened_once_it_can(host: Host) -> None:
-    """No commit failed, so nothing but the closed connection says that the store is out of use."""
-    world, disk = await on_disk(host, asking, runs_timers=False, runs_services=False)
-    disk.fail("BEGIN")
-    disk.cannot_open = 1
-    for number in range(2):
-        with pytest.raises(StoreError):
-            await world.running.submit(keeps(number))
-    await world.running.submit(keeps(2))
-
-    assert told(world) == [2]
-
-
-async def test_a_timer_of_an_unknown_commit_fires_by_itself(host: Host) -> None:
-    world, disk = await on_disk(host, resting)
-    disk.fail("COMMIT", after=True)
-    with pytest.raises(StoreError):
-        await world.start(resting, minutes=1)
-    assert world.state("resting-1") == "running"
-
-    await world.pass_time("2 minutes")
-
-    assert world.result("resting-1") == "rested"
-
-
-async def test_while_the_store_cannot_be_opened_everything_committed_can_be_read(host: Host) -> None:
-    world, disk = await on_disk(host, asking)
-    name = await world.start(asking, number=1)
-    disk.fail("COMMIT", times=1_000)
-    disk.cannot_open = 1_000
-    for _ in range(3):
-        with pytest.raises(StoreFailed, match="cannot be read or written"):
-            await world.complete(name, 5)
-
-    assert (world.state(name), len(world.waits(name).items)) == ("running", 1)
-    disk.fail("nothing", times=0)
-    disk.cannot_open = 0
-    with pytest.raises(StoreError):
-        await world.complete(name, 5)
-    await world.complete(name, 5)
-    assert world.result(name) == 5
-
-
 # Commits that run in a thread
 
 
@@ -447,16 +316,3 @@ async def test_a_writer_that_is_cancelled_while_a_commit_runs_still_acknowledges
 
     assert [type(each) for each in outcomes] == [Accepted, EngineStopped]
     assert told(world) == [1]
-
-
-@pytest.mark.usefixtures("slow_commits")
-async def test_a_commit_in_a_thread_that_fails_acknowledges_nobody(host: Host) -> None:
-    world, disk = await on_disk(host, asking, runs_timers=False)
-    disk.fail("COMMIT")
-
-    outcomes = await asyncio.gather(
-        *(engine_of(world).submit(keeps(number)) for number in range(3)), return_exceptions=True
-    )
-    assert [type(each) for each in outcomes] == [StoreFailed] * 3
-    await engine_of(world).submit(keeps(4))
-    assert told(world) == [4]

@@ -26,7 +26,7 @@ from procession.errors import (
     StoreDamaged,
     StoreError,
 )
-from procession.store.batch import Batch
+from procession.store.batch import Batch, BatchMark
 from procession.store.failures import explained
 from procession.store.opening import Store
 
@@ -49,6 +49,16 @@ class ProcessExits(AuthorError):
 class _Pending:
     request: Request
     answer: "asyncio.Future[Accepted]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Committing:
+    """A batch on its way to the disk: who is to be answered what, what follows, and by what it is found again."""
+
+    pending: list[_Pending]
+    outcomes: list[Outcome]
+    effects: Effects
+    mark: BatchMark
 
 
 class Writer:
@@ -75,6 +85,7 @@ class Writer:
         self._stopped: str | None = None
         self._commit_seconds = 0.0
         self._unsure: list[Effects] = []
+        self._committing: _Committing | None = None
         self.commits = 0
 
     def submit(self, request: Request) -> "asyncio.Future[Accepted]":
@@ -173,6 +184,9 @@ class Writer:
                     self._waiting.extendleft(reversed(pending[index + 1 :]))
                     del pending[index + 1 :]
                     break
+            batch.write()
+            self._reached(CrashPoint.BEFORE_COMMIT)
+            self._committing = _Committing(pending, outcomes, effects, batch.mark)
             await self._commit(batch)
         except BaseException:
             self._decider.forget(batch.touched)
@@ -194,26 +208,20 @@ class Writer:
             ) from leaving
 
     async def _commit(self, batch: Batch) -> None:
-        batch.write()
-        self._reached(CrashPoint.BEFORE_COMMIT)
         started = time.perf_counter()
         if self._commit_seconds > SLOW_COMMIT_SECONDS:
             await _in_thread(batch.commit)
         else:
             batch.commit()
         self._commit_seconds += 0.1 * (time.perf_counter() - started - self._commit_seconds)
+        self._committing = None
         self.commits += 1
         self._reached(CrashPoint.AFTER_COMMIT)
 
     def _after_commit(self, pending: list[_Pending], batch: Batch, outcomes: list[Outcome], effects: Effects) -> None:
         self._decider.remember(batch.instances.get(each) for each in batch.touched)
         self._decider.forget(effects.spent)
-        for one, outcome in zip(pending, outcomes, strict=True):
-            if isinstance(outcome, Accepted):
-                if not one.answer.done():
-                    one.answer.set_result(outcome)
-            else:
-                _refuse(one, outcome)
+        _answer(pending, outcomes)
         self._reached(CrashPoint.AFTER_REPLY)
         self._carry_out(effects)
         if self._store.checkpoint_is_due:
@@ -223,18 +231,33 @@ class Writer:
                 self._fail_store([], Effects(), error)
 
     def _fail_store(self, pending: list[_Pending], effects: Effects, error: Exception) -> None:
-        """Acknowledge none of the batch; the store is opened anew so that what is really in it counts."""
+        """Open the store anew, and tell what of the batch is really in it: all of it or nothing."""
         log.error("The store failed: %s", error)
-        for one in pending:
-            _refuse(one, error)
+        committing, self._committing = self._committing, None
+        if not self._store.is_failed:
+            committing = None  # it failed before its commit
         self._decider.forget_all()
-        if self._store.is_failed and (effects.attempts or effects.due_us is not None):
-            self._unsure.append(effects)
+        held: bool | None = None if committing is not None else False
         try:
             self._store.reopen()
-            self._carry_out_unsure()
+            if committing is not None:
+                held = self._store.holds(committing.mark)
         except ProcessionError as still:
             log.error("The store cannot be opened again yet: %s", still)
+        if committing is not None and held:
+            log.warning("The batch whose commit failed is in the store: it happened.")
+            _answer(committing.pending, committing.outcomes)
+            self._carry_out(committing.effects)
+        else:
+            if held is None and (effects.attempts or effects.due_us is not None):
+                self._unsure.append(effects)
+            for one in pending:
+                _refuse(one, _with_fate(error, held))
+        if not self._store.is_failed:
+            try:
+                self._carry_out_unsure()
+            except ProcessionError as still:
+                log.error("What a failed commit left to do waits: %s", still)
 
     def _carry_out_unsure(self) -> None:
         """Begin the attempts of batches whose commit failed and happened after all: their rows say that they run."""
@@ -259,6 +282,26 @@ async def _in_thread(commit: Callable[[], None]) -> None:
     running.result()
     if is_cancelled and (task := asyncio.current_task()) is not None:
         task.cancel()  # at the next wait: what is durable is acknowledged first
+
+
+def _answer(pending: list[_Pending], outcomes: list[Outcome]) -> None:
+    for one, outcome in zip(pending, outcomes, strict=True):
+        if not isinstance(outcome, Accepted):
+            _refuse(one, outcome)
+        elif not one.answer.done():
+            one.answer.set_result(outcome)
+
+
+def _with_fate(error: Exception, held: bool | None) -> Exception:
+    """The error, which says of the request too whether it was done."""
+    if not isinstance(error, StoreError):
+        return error
+    fate = (
+        "Nothing of the request was done."
+        if held is False
+        else "Whether the request was done is not known yet; given again under the same identifier it is not done twice."
+    )
+    return type(error)(error.message, subject=error.subject, remedy=f"{fate} {error.remedy}")
 
 
 def _refuse(pending: _Pending, error: BaseException) -> None:

@@ -42,6 +42,24 @@ class Writer:
     failure: ProcessionError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BatchMark:
+    """What tells a store that holds a batch from one that does not: where events and the chain of requests end."""
+
+    position: int
+    request_head: bytes
+    position_before: int
+    request_head_before: bytes
+
+    def is_of(self, counters: Counters) -> bool | None:
+        """Whether a store that counts so holds the batch; None for a batch that wrote nothing that is counted."""
+        if self.request_head != self.request_head_before:
+            return counters.request_head == self.request_head
+        if self.position != self.position_before:
+            return counters.position > self.position_before
+        return None
+
+
 class _State(Enum):
     OPEN = "open"
     WRITTEN = "written"
@@ -81,6 +99,12 @@ class Batch:
     def touched(self) -> frozenset[int]:
         """Instances this batch writes: the engine drops their live selves if it fails."""
         return frozenset(self._touched | self.instances.touched)
+
+    @property
+    def mark(self) -> BatchMark:
+        """By what the batch is found again in the store, once it is written."""
+        now, before = self._writer.counters, self._before
+        return BatchMark(now.position, now.request_head, before.position, before.request_head)
 
     def find_meta(self, key: str) -> str | None:
         return meta.find_meta(self._writer.connection, key)

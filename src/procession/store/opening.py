@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from procession.errors import InternalError, ProcessionError, StoreNotUsable
-from procession.store.batch import Batch, Writer
+from procession.store.batch import Batch, BatchMark, Writer
 from procession.store.connections import OLDEST_SQLITE, Connection, Connections, SqliteConnections, connect_writer
 from procession.store.counters import read_counters
 from procession.store.creation import Content, check_identity, content_of, create_tables
@@ -103,6 +103,17 @@ class Store:
         except ProcessionError as error:
             self._writer.failure = self._writer.failure or error  # the old connection is closed: take nothing with it
             raise
+
+    def holds(self, mark: BatchMark) -> bool | None:
+        """After `reopen`: whether the batch whose commit failed is in the store; None where that cannot be told.
+
+        Where it is, it is made durable first: a flush that failed once may be reported as done the next time, so what
+        the log holds is written into the database and flushed there. Raises a `StoreError` where that fails.
+        """
+        held = mark.is_of(self._writer.counters)
+        if held:
+            self.checkpoint()
+        return held
 
     def close(self) -> None:
         """Moves everything into the database, closes, and lets the lock go."""
