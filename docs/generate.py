@@ -103,6 +103,14 @@ def names_page() -> Iterator[str]:
                 raise SystemExit(f"{door}.{name} has no docstring: it needs one, its page is made from it.")
             yield f"### {name}"
             yield text
+            yield from _methods(getattr(module, name))
+
+
+def _methods(thing: object) -> Iterator[str]:
+    """What a class offers itself; what it inherits, or leaves undescribed, is for the rooms below."""
+    for name, member in vars(thing).items() if isinstance(thing, type) else ():
+        if inspect.isfunction(member) and not name.startswith("_") and member.__doc__:
+            yield f"`{thing.__name__}.{name}`: {inspect.getdoc(member)}"
 
 
 def commands_page() -> Iterator[str]:

@@ -25,10 +25,10 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Call(Entry, Awaitable[R_co], Generic[R_co]):
-    """A call that was asked for: `await` it for its result, as often and in as many branches as you like.
+    """A call that was asked for, by `call = operation.request(…)`: `await call` for its result, as often and wherever you like.
 
     Each awaiter gets a copy of its own. Cancelling an awaiter leaves the call open: it ends by `withdraw`, or with the branch that
-    asked for it.
+    asked for it. `performer` is who began it, or None while nobody has.
     """
 
     __slots__ = ("_decode", "_ending", "_rebuild", "_starting", "performer")
