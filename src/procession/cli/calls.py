@@ -6,9 +6,11 @@ import typer
 
 from procession.cli.command import REPAIRING, Invocation, command
 from procession.cli.instances import InstanceArgument, repair
+from procession.cli.numbers import whole_number
 
 CallArgument = Annotated[
-    int, typer.Argument(metavar="CALL", help="The call's number; `procession show INSTANCE` has it.")
+    int,
+    typer.Argument(metavar="CALL", parser=whole_number(), help="The call's number; `procession show INSTANCE` has it."),
 ]
 
 

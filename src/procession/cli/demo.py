@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from procession.cli.command import RUNNING, Invocation, command
+from procession.cli.numbers import whole_number
 from procession.cli.output import console, heading, say, table
 from procession.errors import OperatorError
 
@@ -49,12 +50,15 @@ def demo(
         bool, typer.Option("--once", help="Run every case of the log once, then end (needs --log; it is the default).")
     ] = False,
     generate: Annotated[
-        int | None, typer.Option("--generate", metavar="N", min=1, help="Run N generated cases (default: 200).")
+        int | None,
+        typer.Option("--generate", metavar="N", parser=whole_number(1), help="Run N generated cases (default: 200)."),
     ] = None,
     choices: Annotated[
         Choices, typer.Option("--choices", help="How generated performers choose among offers and answers.")
     ] = Choices.FITTED,
-    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Repeat a run by its seed.")] = 1,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="S", parser=whole_number(), help="Repeat a run by its seed.")
+    ] = 1,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the folder of the last demo, and make one beside it.")
     ] = False,

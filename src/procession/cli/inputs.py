@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from procession.errors import InvalidValue
-
 if TYPE_CHECKING:
     from procession.language.fields import Field
 
@@ -34,7 +32,7 @@ def assign(fields: "tuple[Field, ...]", pairs: Sequence[str], zone: tzinfo, *, w
     """`field=value` pairs as JSON for these fields; `whole` names the value itself where it has no fields.
 
     Parts of something nested are `address.city=…`, of a list `lines.0.amount=…`; a value that begins with `{` or `[`
-    is JSON. Raises `InvalidValue` for what is missing, unknown or not understood.
+    is JSON. Raises `InvalidValue` for what is missing, unknown, given twice or not understood.
     """
     single = len(fields) == 1 and fields[0].path == ""
     given: dict[str, list[str]] = {}
@@ -44,21 +42,22 @@ def assign(fields: "tuple[Field, ...]", pairs: Sequence[str], zone: tzinfo, *, w
             name, text = "", text if separator else pair
         elif single and name and (name[0].isalpha() or name[0] == "."):
             name = name.removeprefix(f"{whole}.")
-        elif not separator:
+        elif not separator or not name:
             raise typer.BadParameter(f"{pair!r} is not of the form field=value", param_hint="FIELD=VALUE")
         given.setdefault(name, []).append(text)
-    assigning = _Assigning(given, zone)
+    assigning = _Assigning(given, zone, whole)
     value = assigning.value(fields[0], "") if single else assigning.members(fields, "")
-    assigning.check(fields, whole)
+    assigning.check(fields)
     return json.dumps(value, ensure_ascii=False)
 
 
 class _Assigning:
     """Takes what was given field by field, and collects what is wrong with it."""
 
-    def __init__(self, given: dict[str, list[str]], zone: tzinfo) -> None:
+    def __init__(self, given: dict[str, list[str]], zone: tzinfo, whole: str) -> None:
         self._given = given
         self._zone = zone
+        self._whole = whole
         self._taken: set[str] = set()
         self._problems: dict[str, str] = {}
 
@@ -98,46 +97,72 @@ class _Assigning:
             self._problems[path] = "is missing"
         return None
 
-    def check(self, fields: "tuple[Field, ...]", whole: str) -> None:
+    def check(self, fields: "tuple[Field, ...]") -> None:
+        from procession.language.filling_in import unfit
+
         unknown = sorted(self._given.keys() - self._taken)
+        if unknown and self._problems.get("") == "is missing":
+            del self._problems[""]  # it was given, by a name that it does not have
         for name in unknown:
-            self._problems[name] = "is not a field"
-        if not self._problems:
-            return
-        told = "; ".join(f"{path or whole} {problem}" for path, problem in self._problems.items())
-        known = ", ".join(f"{field.path or whole} ({field.type_name})" for field in fields) or "none"
-        raise InvalidValue(f"The values do not fit: {told}.", problems=self._problems, remedy=f"Fields: {known}.")
+            self._problems[name] = "is not a field here"
+        if self._problems:
+            raise unfit(fields, self._problems, whole=self._whole)
 
     def _read(self, field: "Field", path: str, texts: list[str]) -> object:
-        from procession.language.answers import NotUnderstood, read
         from procession.language.fields import FieldKind
+        from procession.language.strict_json import join
 
-        text = texts[-1]
-        structured = field.kind in (FieldKind.LIST, FieldKind.NESTED, FieldKind.UNION)
         try:
-            if structured and (text[:1] in "{[" or text == "null"):
-                return json.loads(text)
-            if field.kind is FieldKind.LIST and field.item is not None:
-                return [read(field.item, each, zone=self._zone) for each in texts]
-            if field.kind is FieldKind.UNION:
-                return self._read_union(field, text)
-            return read(field, text, zone=self._zone)
-        except (NotUnderstood, ValueError) as error:
+            if field.nullable and texts == [""]:
+                return None
+            if field.kind is FieldKind.LIST and field.item is not None and not _is_json(texts[-1]):
+                return [self._one(field.item, join(path, 0), each) for each in texts]
+            if len(texts) > 1:
+                raise ValueError("is given twice")
+            return self._one(field, path, texts[0])
+        except ValueError as error:
             self._problems[path] = f"{error}"
             return None
 
-    def _read_union(self, field: "Field", text: str) -> object:
+    def _one(self, field: "Field", path: str, text: str) -> object:
         from procession.language.answers import NotUnderstood, read
+        from procession.language.fields import FieldKind
+        from procession.language.filling_in import form_of
 
-        if field.nullable and not text:
-            return None
+        if field.kind not in (FieldKind.LIST, FieldKind.NESTED, FieldKind.UNION):
+            return read(field, text, zone=self._zone)
+        if _is_json(text):
+            return json.loads(text)
+        if field.kind is FieldKind.UNION:
+            return self._of_union(field, path, text)
+        if field.kind is FieldKind.NESTED:
+            raise NotUnderstood(form_of(field, path, self._whole))
+        return read(field, text, zone=self._zone)
+
+    def _of_union(self, field: "Field", path: str, text: str) -> object:
+        from procession.language.answers import NotUnderstood
+        from procession.language.fields import FieldKind
+        from procession.language.filling_in import given_as
+
+        for alternative in field.alternatives:
+            if alternative.tag and alternative.label == text and alternative.field.kind is FieldKind.NESTED:
+                if any(each.required for each in alternative.field.fields):
+                    raise NotUnderstood(
+                        f"is {text} without its fields: give {' '.join(given_as(alternative, self._whole))}"
+                    )
+                return {alternative.tag: {}}
         for alternative in field.alternatives:
             try:
-                value = read(alternative.field, text, zone=self._zone)
-            except NotUnderstood:
+                value = self._one(alternative.field, path, text)
+            except ValueError:
                 continue
             return value if alternative.tag is None else {alternative.tag: value}
         raise NotUnderstood(f"{text!r} is none of {field.type_name}")
+
+
+def _is_json(text: str) -> bool:
+    """Whether what is given for something with parts is meant as JSON."""
+    return text.startswith(("{", "[")) or text == "null"
 
 
 def _number(text: str) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from procession.cli.command import LOOKING, REPAIRING, WORKING, Invocation, command
+from procession.cli.numbers import whole_number
 from procession.cli.output import local, plural, say, state_cell, table
 
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ def list_instances(
     since: Annotated[
         str | None, typer.Option("--since", help='Only started since: a date, a time, or an age such as "3 days".')
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="NUMBER", parser=whole_number(1, 10_000), help="At most so many.")
+    ] = 50,
 ) -> None:
     """List instances, newest first."""
     from procession.kernel import InstanceState
@@ -175,7 +178,12 @@ def retry(
     instance: InstanceArgument,
     call: Annotated[
         int | None,
-        typer.Option("--call", metavar="NUMBER", help="A service call that needs attention: attempt it again."),
+        typer.Option(
+            "--call",
+            metavar="NUMBER",
+            parser=whole_number(),
+            help="A service call that needs attention: attempt it again.",
+        ),
     ] = None,
 ) -> None:
     """Go on with a halted instance on the present source; or, with --call, attempt a service call again."""

@@ -8,18 +8,27 @@ import typer
 
 from procession.cli.command import WORKING, Invocation, command
 from procession.cli.instances import tell_of_halt, tell_of_waiting, waiting_after
+from procession.cli.numbers import whole_number
 from procession.cli.output import heading, local, say, state_cell, table, value_lines
 
 if TYPE_CHECKING:
     from procession.services.application import Application
     from procession.services.commands import Command
     from procession.services.foreseeing import Foreseen
-    from procession.services.records import ItemDetail, Worklist
+    from procession.services.records import FormField, ItemDetail, Worklist
 
-ItemArgument = Annotated[int, typer.Argument(metavar="ITEM", help="The item's number; `procession work list` has it.")]
+ItemArgument = Annotated[
+    int, typer.Argument(metavar="ITEM", parser=whole_number(), help="The item's number; `procession work list` has it.")
+]
 ValuesArgument = Annotated[list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="Read by the fields' types.")]
 VersionOption = Annotated[
-    int | None, typer.Option("--version", help="Refuse if the item was changed since this version of it.")
+    int | None,
+    typer.Option(
+        "--version",
+        metavar="NUMBER",
+        parser=whole_number(),
+        help="Refuse if the item was changed since this version of it.",
+    ),
 ]
 
 
@@ -44,7 +53,9 @@ def declare(app: typer.Typer) -> None:
 def list_items(
     invocation: Invocation,
     everybody: Annotated[bool, typer.Option("--all", help="Everything that is open, whoever may do it.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="NUMBER", parser=whole_number(1, 10_000), help="At most so many.")
+    ] = 50,
 ) -> None:
     """List work items: those you hold, then those offered to your roles, the longest waiting first."""
     from procession.services.reading import Reading
@@ -93,9 +104,7 @@ def _show_item(detail: "ItemDetail", zone: tzinfo) -> None:
     if detail.form:
         heading("To hand in")
         for field in detail.form:
-            needed = "" if field.required else ", may be left out"
-            options = f": {', '.join(field.options)}" if field.options else ""
-            say(f"  {field.path or 'answer'}  ({field.type}{needed}){options}  {field.help}".rstrip())
+            _show_field(field, "  ")
     if detail.note:
         say(detail.note, "yellow")
     if detail.draft is not None:
@@ -107,6 +116,22 @@ def _show_item(detail: "ItemDetail", zone: tzinfo) -> None:
         ("at", "what", "by", "why"),
         [(local(each.at, zone), each.kind, each.actor, each.reason or "") for each in detail.events],
     )
+
+
+def _show_field(field: "FormField", indent: str) -> None:
+    needed = "" if field.required else ", may be left out"
+    if field.nullable:
+        needed += f", nothing is `{field.path or 'answer'}=`"
+    options = f": {', '.join(field.options)}" if field.options else ""
+    say(f"{indent}{field.path or 'answer'}  ({field.type}{needed}){options}  {field.help}".rstrip())
+    for each in field.alternatives:
+        if each.tag is None:
+            continue
+        say(f"{indent}  {each.label}")
+        for inner in each.fields:
+            _show_field(inner, indent + "    ")
+        whole = "" if field.path else f"   or   --answer '{json.dumps(each.example, ensure_ascii=False)}'"
+        say(f"{indent}    for example: {' '.join(each.given_as)}{whole}", "dim")
 
 
 def _show_question(detail: "ItemDetail", zone: tzinfo) -> None:
@@ -250,11 +275,21 @@ def save_draft(
     ],
     version: VersionOption = None,
 ) -> None:
-    """Keep a half-filled answer; it need not be valid yet."""
+    """Keep a half-filled answer: JSON that need not be valid yet."""
     from procession.cli.inputs import read_json
+    from procession.errors import InvalidValue
+    from procession.language.strict_json import find_fault
     from procession.services.commands import SaveDraft
 
-    _change(invocation, SaveDraft(item, read_json(answer, "--answer"), version))
+    draft = read_json(answer, "--answer")
+    # Cut off or misspelled, it would be of no use to whoever goes on with it.
+    if fault := find_fault(draft.encode()):
+        raise InvalidValue(
+            f"The draft does not fit: {fault.path or 'it'} {fault.sentence}.",
+            problems={fault.path: fault.sentence},
+            remedy="It is JSON; fields may be missing, or wrong still.",
+        )
+    _change(invocation, SaveDraft(item, draft, version))
 
 
 def _content(application: "Application", item: int, values: list[str] | None, answer: str | None) -> str:

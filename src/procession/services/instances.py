@@ -4,6 +4,7 @@ from uuid import UUID
 
 from procession.engine.contract import Decision, NewInstance, View
 from procession.errors import PerformerError
+from procession.language.filling_in import parsed
 from procession.language.names import normal_name
 from procession.language.process import Process, input_digest
 from procession.language.registry import Registry
@@ -36,7 +37,7 @@ def get_process(registry: Registry, name: str) -> Process[..., object]:
 async def start(desk: Desk, order: Order, command: StartInstance) -> Answer:
     """Start a process. With a business key that an open instance has, the same input gives that instance, another is refused."""
     process = get_process(desk.registry, command.process)
-    values = process.inputs.parse(command.input.encode())
+    values = parsed(process.inputs, command.input, whole="input", subject=process.name)
     encoded = process.inputs.encode_values(values)
     key = normal_name(command.key, what="business key") if command.key is not None else process.key_for(values)
     new = NewInstance(process, encoded, process.title_for(values), order.actor, key)

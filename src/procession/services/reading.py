@@ -19,6 +19,7 @@ from procession.services.call_stacks import halt_of, open_requests, stacks_of
 from procession.services.desk import NoSuchInstance
 from procession.services.foreseeing import Foreseen, foresee_withdrawal
 from procession.services.former_roles import with_former_roles
+from procession.services.forms import form_fields
 from procession.services.instances import get_process
 from procession.services.naming import find_instance
 from procession.services.narrating import history_of, json_of
@@ -47,6 +48,7 @@ from procession.store import (
     WorkItemRow,
     open_readers,
 )
+from procession.work.worklist import check_is_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ class Reading:
             form: tuple[FormField, ...] = ()
         else:
             instructions, note = task.instructions, ""
-            form = tuple(_form_fields(task.form.fields()))
+            form = form_fields(task.form.fields())
         return ItemDetail(
             item=_item(found.item, found.instance_title, found.instance_name),
             process=found.process,
@@ -186,11 +188,12 @@ class Reading:
         return task
 
     def form_of(self, item: int) -> tuple[Field, ...]:
-        """What to hand in for an item. Raises `NoSuchItem`, `OperationIsGone`."""
+        """What to hand in for an open item. Raises `NoSuchItem`, `ItemEnded`, `OperationIsGone`."""
         with self._snapshot() as view:
             row = view.worklist.find(item) if view is not None else None
         if row is None:
             raise _no_item(item)
+        check_is_open(row)
         return self.task(row.operation).form.fields()
 
     def inputs_of(self, process: str) -> tuple[Field, ...]:
@@ -322,13 +325,6 @@ def _wait_for_item(item: WorkItemRow, now: datetime) -> Wait:
         role=item.role,
         holder=item.holder,
     )
-
-
-def _form_fields(fields: Iterable[Field]) -> Iterator[FormField]:
-    for field in fields:
-        options = tuple(option.label for option in field.options)
-        yield FormField(field.path, field.label, field.type_name, field.required, field.help, options)
-        yield from _form_fields(field.fields)
 
 
 def _value_of(history: list[EventRow], kind: str) -> object:

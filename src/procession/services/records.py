@@ -70,7 +70,10 @@ class ItemEntry:
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One field of what is to be handed in; `path` is its place in the JSON."""
+    """One field of what is to be handed in; `path` is its place in the JSON, with `*` for each element of a list.
+
+    `nullable` says that it may be nothing; `alternatives` are the types of which it is one.
+    """
 
     path: str
     label: str
@@ -78,6 +81,19 @@ class FormField:
     required: bool
     help: str = ""
     options: tuple[str, ...] = ()
+    nullable: bool = False
+    alternatives: "tuple[FormAlternative, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FormAlternative:
+    """One of the types that a field may have: its fields, and how it is given as `field=value` and as JSON, by an example."""
+
+    label: str
+    tag: str | None
+    fields: tuple[FormField, ...]
+    given_as: tuple[str, ...]
+    example: object
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from procession.engine.attempts import ServiceState, new_round
 from procession.engine.contract import Decision, ServiceChange, View
 from procession.errors import PerformerError
 from procession.kernel import CallCompleted, CallFailed, Event, Failure, InstanceCancelled, InstanceState, Retried
+from procession.language.filling_in import parsed
 from procession.services.commands import CancelInstance, CompleteCall, FailCall, Order, RetryCall, RetryInstance
 from procession.services.desk import Answer, Desk
 from procession.store.instances import InstanceRow
@@ -93,7 +94,8 @@ def _completion(desk: Desk, order: Order, row: InstanceRow, call: int, value: st
             raise _no_open_call(row, call, missing)
 
         return refuse
-    encoded = operation.result.canonical(value.encode())
+    result = parsed(operation.result, value, whole="result", subject=operation.id)
+    encoded = operation.result.encode(result)
 
     def decide(view: View) -> Decision:
         items = _item_change(view, row, call, rules.settle)

@@ -143,7 +143,8 @@ def _check_version(item: ItemView, seen_version: int | None) -> None:
         )
 
 
-def _check_may_take(item: ItemView, performer: Performer) -> None:
+def check_is_open(item: ItemView) -> None:
+    """Raises `ItemEnded`, which says by whom, for an item to which nothing more can be done."""
     state = ItemState(item.state)
     if state in ENDED:
         by = f" by {item.performer}" if item.performer else ""
@@ -152,6 +153,10 @@ def _check_may_take(item: ItemView, performer: Performer) -> None:
             subject=str(item.id),
             remedy="Nothing was changed. See `procession work list` for what is open.",
         )
+
+
+def _check_may_take(item: ItemView, performer: Performer) -> None:
+    check_is_open(item)
     if item.holder is not None and item.holder != performer.name:
         raise Held(
             f"{item.holder} has work item {item.id} ({item.title}).",
