@@ -174,6 +174,18 @@ def test_a_bug_halts_and_a_corrected_source_goes_on(shop: Terminal) -> None:
     assert "is already completed" in shop.fail("retry", "divide-1")
 
 
+def test_a_corrected_source_is_taken_by_the_engine_that_runs(shop: Terminal) -> None:
+    source = shop.folder / "shop" / "process.py"
+    with shop.serving():
+        shop.succeed("start", "divide", "numerator=6", "denominator=0")
+        shop.succeed("work", "complete", "1", "yes", "--as", "bob")
+        text = source.read_text()
+        source.write_text(text + "\ndef (")
+        assert "does not import" in shop.fail("retry", "divide-1")
+        source.write_text(text.replace("numerator // denominator", "numerator // (denominator or 1)"))
+        assert shop.answer("retry", "divide-1", "--reason", "corrected")["state"] == "completed"
+
+
 def test_where_the_source_is_gone_the_recorded_places_are_shown(shop: Terminal) -> None:
     shop.succeed("start", "divide", "numerator=6", "denominator=2")
     source = shop.folder / "shop" / "process.py"

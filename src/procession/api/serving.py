@@ -38,7 +38,7 @@ async def serve(application: Application, served: Served) -> None:
     with _ending_by_signal() as asked_to_end:
         hosting = Hosting(wait_seconds=WAIT_SECONDS, watch=served.happened)
         async with open_host(application, hosting) as host:
-            listening = LocalSocket(host.office, socket_path_for(application.store))
+            listening = LocalSocket(host, socket_path_for(application.store))
             await listening.open()
             try:
                 host.engine.store.lock.announce(str(listening.path))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from procession.engine.releases import Release
 from procession.errors import OperatorError, PerformerError
 from procession.kernel import Event
 from procession.language.process import Process
@@ -70,6 +71,7 @@ class Decision:
 
     `outcome` is recorded with the request; `about` names the instance the answer is about where it is not the request's;
     `fires` names instances whose due timers are to be applied; `keeps` is what the store keeps about itself, by name.
+    `release` is a source to be kept; its number is in the answer's outcome.
     """
 
     outcome: Mapping[str, object] = field(default_factory=dict)
@@ -80,6 +82,7 @@ class Decision:
     services: tuple[ServiceChange, ...] = ()
     fires: tuple[int, ...] = ()
     keeps: Mapping[str, str] = field(default_factory=dict)
+    release: Release | None = None
 
 
 @dataclass(slots=True)

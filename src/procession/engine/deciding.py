@@ -106,6 +106,8 @@ class Decider:
         instance = self._put_into_rows(turn, request, decision)
         row = batch.instances.get(instance) if instance is not None else None
         outcome = dict(decision.outcome)
+        if decision.release is not None:
+            outcome["release"] = decision.release.keep(batch, request.at_us)
         if row is not None:
             outcome["instance"] = row.name
         if number is not None:

@@ -50,7 +50,7 @@ class Dispatcher:
         freed: Callable[[], None],
         most: int = MOST_ATTEMPTS,
     ) -> None:
-        self._registry = registry
+        self.registry = registry
         self._submit = submit
         self._reached = reached
         self._freed = freed
@@ -76,7 +76,10 @@ class Dispatcher:
     def start(self, attempt: AttemptToRun) -> None:
         """Run an attempt whose row is committed."""
         key = (attempt.row.instance, attempt.row.call)
-        task = asyncio.get_running_loop().create_task(self._run(attempt), name=attempt.row.operation)
+        operation = self.registry.find_operation(attempt.row.operation)
+        assert isinstance(operation, Service), "the writer begins attempts only at services there are"
+        # It ends with the body that it begins with, whatever source is taken meanwhile.
+        task = asyncio.get_running_loop().create_task(self._run(operation, attempt), name=attempt.row.operation)
         self._running[key] = task
         task.add_done_callback(lambda done: self._forget(key, done))
 
@@ -114,9 +117,7 @@ class Dispatcher:
         if was_full:
             self._freed()
 
-    async def _run(self, attempt: AttemptToRun) -> None:
-        operation = self._registry.find_operation(attempt.row.operation)
-        assert isinstance(operation, Service), "the writer begins attempts only at services there are"
+    async def _run(self, operation: Service[..., object], attempt: AttemptToRun) -> None:
         self._reached(CrashPoint.BEFORE_ATTEMPT)
         outcome = await self._outcome_of(operation, attempt)
         self._reached(CrashPoint.AFTER_ATTEMPT)

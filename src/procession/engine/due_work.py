@@ -33,7 +33,7 @@ class DueWork:
         room: Callable[[], int],
         tell: Callable[[str], None],
     ) -> None:
-        self._registry = registry
+        self.registry = registry
         self._submit = submit
         self._runs_timers = runs_timers
         self._room = room
@@ -98,5 +98,5 @@ class DueWork:
         )
 
     def _service(self, operation: str) -> Service[..., object] | None:
-        found = self._registry.find_operation(operation)
+        found = self.registry.find_operation(operation)
         return found if isinstance(found, Service) else None

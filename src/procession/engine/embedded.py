@@ -10,11 +10,11 @@ from pathlib import Path
 from procession.engine import asyncio_names, fences
 from procession.engine.advance import EVENTS_LIMIT, Advance
 from procession.engine.clock import Clock, IntakeClock, SystemClock
-from procession.engine.contract import Accepted, Request
+from procession.engine.contract import Accepted, Decision, Request
 from procession.engine.crash_points import Reached, nothing_happens
 from procession.engine.deciding import Decider
 from procession.engine.dispatcher import MOST_ATTEMPTS, Dispatcher
-from procession.engine.due_work import DueWork
+from procession.engine.due_work import ENGINE_ACTOR, DueWork
 from procession.engine.live import MOST_LIVE, LiveInstances
 from procession.engine.recovery import recover
 from procession.engine.releases import Release
@@ -75,23 +75,27 @@ class EmbeddedEngine:
         with store.readers.snapshot() as view:
             accepted_behind_us = int(view.find_meta(CLOCK_ACCEPTED) or 0)
         self.store = store
+        self.release = release
         self._options = options
         self._watchdog = Watchdog(
             marker_path(store.path) if options.watchdog else None,
             limit_seconds=options.limit_seconds,
             worker_limit_seconds=options.worker_limit_seconds,
         )
-        self._live = LiveInstances(registry, self._watchdog, most=options.most_live)
         self._intake = IntakeClock(
             options.clock, last_intake_us=store.last_recorded_us(), accepted_behind_us=accepted_behind_us
         )
-        wake_records = WakeRecords(registry)
-        advance = Advance(registry, self._live, wake_records, release, options.events_limit)
+        self._live = LiveInstances(registry, self._watchdog, most=options.most_live)
         self._dispatcher = Dispatcher(
             registry, self.submit, reached=options.reached, freed=self._look_again, most=options.most_attempts
         )
         self._writer = Writer(
-            store, Decider(advance), self._intake, room=self._room, carry_out=self._carry_out, reached=options.reached
+            store,
+            self._decider_on(registry, release),
+            self._intake,
+            room=self._room,
+            carry_out=self._carry_out,
+            reached=options.reached,
         )
         self._due_work = DueWork(
             registry, self.submit, runs_timers=options.runs_timers, room=self._room, tell=self._tell_of_problem
@@ -119,6 +123,30 @@ class EmbeddedEngine:
         if next_us is not None and self._due_work.set_aside:
             next_us = max(next_us, self._options.clock.wall_us() + SET_ASIDE_PAUSE_US)
         return next_us
+
+    async def take_source(self, registry: Registry, release: Release) -> None:
+        """Run everything on this source from here on, as after a restart.
+
+        Live instances are dropped and replay on it when something comes for them; attempts under way end with the body
+        that they began with. Raises what `submit` raises where the source cannot be kept in the store: then nothing
+        has changed.
+        """
+        keeps = Request("source", ENGINE_ACTOR, lambda view: Decision(release=release), recorded=False)
+        kept = await self.submit(keeps)
+        number = kept.outcome["release"]
+        assert isinstance(number, int)
+        # No wait from here to the end: a request is decided without one too, so none is decided half on this source.
+        self._live.close()
+        self._live = LiveInstances(registry, self._watchdog, most=self._options.most_live)
+        self._writer.decider = self._decider_on(registry, number)
+        self._dispatcher.registry = self._due_work.registry = registry
+        self._due_work.set_aside.clear()
+        self.release = number
+        self._look_again()
+
+    def _decider_on(self, registry: Registry, release: int) -> Decider:
+        wake_records = WakeRecords(registry)
+        return Decider(Advance(registry, self._live, wake_records, release, self._options.events_limit))
 
     async def until_breakdown(self) -> str:
         """Waits for as long as the engine works; gives the reason where it has to give up by itself."""

@@ -47,12 +47,20 @@ def release_of(modules: Iterable[ModuleType]) -> Release:
     for module in modules:
         if hasattr(module, "__path__"):
             for root in map(Path, module.__path__):
-                for path in sorted(root.rglob("*.py")):
-                    name = ".".join((module.__name__, *path.relative_to(root).with_suffix("").parts))
-                    sources[name.removesuffix(".__init__")] = path.read_text(encoding="utf-8")
+                files = python_files(module.__name__, root)
+                sources.update((name, path.read_text(encoding="utf-8")) for name, path in files.items())
         elif module.__file__ is not None:
             sources[module.__name__] = Path(module.__file__).read_text(encoding="utf-8")
     return Release(sources)
+
+
+def python_files(package: str, root: Path) -> dict[str, Path]:
+    """Every Python file of a package whose folder this is, by module name."""
+    found = {}
+    for path in sorted(root.rglob("*.py")):
+        name = ".".join((package, *path.relative_to(root).with_suffix("").parts))
+        found[name.removesuffix(".__init__")] = path
+    return found
 
 
 def _distributions() -> dict[str, str]:

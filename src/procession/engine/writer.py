@@ -75,7 +75,7 @@ class Writer:
         reached: Reached,
     ) -> None:
         self._store = store
-        self._decider = decider
+        self.decider = decider
         self._clock = clock
         self._room = room
         self._carry_out = carry_out
@@ -189,14 +189,14 @@ class Writer:
             self._committing = _Committing(pending, outcomes, effects, batch.mark)
             await self._commit(batch)
         except BaseException:
-            self._decider.forget(batch.touched)
+            self.decider.forget(batch.touched)
             batch.rollback()
             raise
         return batch, outcomes, effects
 
     def _decide(self, batch: Batch, effects: Effects, request: Request) -> Outcome:
         try:
-            return self._decider.decide(batch, effects, request)
+            return self.decider.decide(batch, effects, request)
         except StoreError:
             raise  # half of the request may be in the batch
         except (PerformerError, OperatorError) as refusal:
@@ -219,8 +219,8 @@ class Writer:
         self._reached(CrashPoint.AFTER_COMMIT)
 
     def _after_commit(self, pending: list[_Pending], batch: Batch, outcomes: list[Outcome], effects: Effects) -> None:
-        self._decider.remember(batch.instances.get(each) for each in batch.touched)
-        self._decider.forget(effects.spent)
+        self.decider.remember(batch.instances.get(each) for each in batch.touched)
+        self.decider.forget(effects.spent)
         _answer(pending, outcomes)
         self._reached(CrashPoint.AFTER_REPLY)
         self._carry_out(effects)
@@ -236,7 +236,7 @@ class Writer:
         committing, self._committing = self._committing, None
         if not self._store.is_failed:
             committing = None  # it failed before its commit
-        self._decider.forget_all()
+        self.decider.forget_all()
         held: bool | None = None if committing is not None else False
         try:
             self._store.reopen()

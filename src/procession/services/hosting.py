@@ -1,15 +1,20 @@
 """An application at work in this program: its store opened to write, its engine running, its office taking orders."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from procession.engine.clock import Clock, SystemClock
 from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engine
-from procession.engine.releases import release_of
 from procession.engine.turn import Notice
+from procession.kernel import InstanceState
 from procession.services.application import Application
+from procession.services.commands import Order, RetryInstance
+from procession.services.desk import Answer
+from procession.services.naming import find_instance
 from procession.services.office import Office
+from procession.services.reloading import Loaded, is_newer_on_disk, load, load_anew, restore_modules
 from procession.store import OpenOptions
 
 
@@ -24,12 +29,50 @@ class Hosting:
     clock: Clock = field(default_factory=SystemClock)
 
 
-@dataclass(frozen=True, slots=True)
 class Host:
-    """An engine with its office."""
+    """An engine with its office, on the source that was loaded last."""
 
-    engine: EmbeddedEngine
-    office: Office
+    def __init__(self, application: Application, engine: EmbeddedEngine, loaded: Loaded, clock: Clock) -> None:
+        self.engine = engine
+        self._application = application
+        self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
+        self._settle(loaded, clock.wall_us())
+
+    async def perform(self, order: Order) -> Answer:
+        """Do what is ordered; to retry a halted instance, on the source as it is now. Raises the refusal."""
+        if isinstance(order.command, RetryInstance) and self._stands_still(order.command.instance):
+            await self.take_present_source()
+        return await self.office.perform(order)
+
+    async def take_present_source(self) -> bool:
+        """Go on with the source and the people that are on disk, as after a restart; gives whether they are others.
+
+        Raises `SourceNotTaken` where they do not load, or a `StoreError`; then all goes on as before.
+        """
+        async with self._one_at_a_time:
+            if not is_newer_on_disk(self._application, self._loaded):
+                return False
+            at_us = self._clock.wall_us()
+            loaded, before = load_anew(self._application, self._loaded)
+            try:
+                await self.engine.take_source(loaded.registry, loaded.release)
+            except BaseException:
+                restore_modules(self._application, before)
+                raise
+            self._settle(loaded, at_us)
+            return True
+
+    def _settle(self, loaded: Loaded, loaded_us: int) -> None:
+        engine = self.engine
+        self._loaded = loaded
+        self.office = Office(loaded.registry, loaded.organisation, engine, engine.store.readers, engine.accept_clock)
+        engine.store.lock.announce_source(engine.release, loaded_us)
+
+    def _stands_still(self, reference: str) -> bool:
+        with self.engine.store.readers.snapshot() as view:
+            row = find_instance(view, reference, lambda: self._loaded.registry)
+        return row is not None and row.state == InstanceState.HALTED
 
 
 @asynccontextmanager
@@ -39,9 +82,7 @@ async def open_host(application: Application, hosting: Hosting) -> AsyncIterator
     Raises what the organisation file or the packages get wrong before the store is touched, and a `StoreError` where
     the store cannot be used; `StoreLocked` where another engine has it.
     """
-    organisation = application.load_organisation()
-    modules = application.load_modules()
-    registry = application.load_registry()
+    loaded = load(application)
     options = EngineOptions(
         clock=hosting.clock,
         runs_services=hosting.runs_services,
@@ -49,9 +90,8 @@ async def open_host(application: Application, hosting: Hosting) -> AsyncIterator
         store=OpenOptions(wait_seconds=hosting.wait_seconds),
         watch=hosting.watch,
     )
-    engine = await open_engine(application.store, registry, release_of(modules), options)
-    office = Office(registry, organisation, engine, engine.store.readers, engine.accept_clock)
+    engine = await open_engine(application.store, loaded.registry, loaded.release, options)
     try:
-        yield Host(engine, office)
+        yield Host(application, engine, loaded, hosting.clock)
     finally:
         await engine.close()

@@ -23,12 +23,17 @@ _LEAST_WAIT_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """Who has a store open: its process, its host, since when, and the socket where it takes commands."""
+    """Who has a store open: its process, its host, since when, the socket where it takes commands.
+
+    `release` is the number of the source that it runs, `source_us` when it loaded that.
+    """
 
     pid: int
     host: str
     since_us: int
     socket: str | None = None
+    release: int | None = None
+    source_us: int | None = None
 
 
 def lock_path(store: Path) -> Path:
@@ -97,6 +102,11 @@ class StoreLock:
         self.holder = replace(self.holder, socket=socket)
         self._write(self.holder)
 
+    def announce_source(self, release: int, loaded_us: int) -> None:
+        """Says in the lock file which source the engine runs."""
+        self.holder = replace(self.holder, release=release, source_us=loaded_us)
+        self._write(self.holder)
+
     def release(self) -> None:
         """Lets go; the file stays, since removing it would let two engines lock two files of one name."""
         if self._descriptor is not None:
@@ -114,7 +124,8 @@ class StoreLock:
 def _read(descriptor: int) -> LockHolder | None:
     try:
         content = json.loads(os.pread(descriptor, 4096, 0))
-        return LockHolder(int(content["pid"]), str(content["host"]), int(content["since_us"]), content.get("socket"))
+        known = {name: content.get(name) for name in ("socket", "release", "source_us")}
+        return LockHolder(int(content["pid"]), str(content["host"]), int(content["since_us"]), **known)
     except (ValueError, KeyError, TypeError):
         return None
 
