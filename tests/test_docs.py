@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import PageWrong, run_page
+from procession.services.scaffold import make_application
+from tests.pages import PageWrong, blocks, run_page
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -31,6 +32,15 @@ def test_the_tutorial_is_code_that_runs() -> None:
     text = (ROOT / "docs" / "tutorial" / "first-process.md").read_text()
     assert text.count("```console") >= 3
     assert text.count("\n$ procession ") >= 5
+
+
+def test_the_tutorial_shows_the_process_that_new_makes(tmp_path: Path) -> None:
+    """Else the lines that `show` names are not those that its reader has before them."""
+    made = make_application(tmp_path / "leave")
+    shown = [
+        block.text for block in blocks(ROOT / "docs" / "tutorial" / "first-process.md") if block.language == "python"
+    ]
+    assert shown == [(Path(made.folder) / "leave" / "process.py").read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("page", TOP_PAGES, ids=page_name)
