@@ -83,6 +83,17 @@ def test_an_item_whose_body_failed_is_told_to_the_owner_until_it_is_completed(tm
     assert examine(made.application).is_well
 
 
+def test_a_failed_body_is_told_although_the_application_no_longer_loads(tmp_path: Path) -> None:
+    made = make_office(tmp_path, with_a_body_that_fails)
+    made.perform(START)
+    with pytest.raises(BodyFailed):
+        made.perform(CompleteItem(1, '{"number": 100}'))
+    other = make_office(tmp_path, lambda text: text + "\nraise RuntimeError('half way')\n")
+    report = examine(replace(other.application, store=made.application.store))
+    assert kinds(report) == ["application", "failed body"]
+    assert "the owner of Desk" in report.concerns[1].remedy
+
+
 def test_a_draft_that_its_performer_saves_is_no_failed_body(office: Made) -> None:
     office.perform(SaveDraft(1, "{half"))
     assert examine(office.application).is_well
