@@ -182,6 +182,13 @@ def test_a_corrected_source_is_taken_by_the_engine_that_runs(shop: Terminal) -> 
         text = source.read_text()
         source.write_text(text + "\ndef (")
         assert "does not import" in shop.fail("retry", "divide-1")
+        note = "The engine runs the source of "
+        assert note in shop.succeed("start", "divide", "numerator=6", "denominator=2")
+        assert "await call_back(" in (shown := shop.succeed("show", "divide-2"))
+        assert note in shown and "halts" not in shown
+        assert shop.answer("work", "complete", "2", "answer=yes", "--as", "bob")["instance_state"] == "completed"
+        assert note in shop.succeed("list")
+        assert note in shop.answer("doctor", status=1)["engine"]["note"]
         source.write_text(text.replace("numerator // denominator", "numerator // (denominator or 1)"))
         assert shop.answer("retry", "divide-1", "--reason", "corrected")["state"] == "completed"
 

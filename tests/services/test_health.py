@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from procession.engine.clock import VirtualClock
-from procession.services import health
+from procession.services import health, replaying
 from procession.services.commands import CompleteItem, SaveDraft, StartInstance
 from procession.services.health import HealthReport, examine
 from procession.services.worklist import BodyFailed
@@ -112,7 +112,7 @@ def test_an_operation_that_is_gone_is_told_by_name(office: Made, tmp_path: Path)
         tmp_path, lambda text: text.replace("def read(", "def peruse(").replace("read(letter)", "peruse(letter)")
     )
     report = examine(replace(other.application, store=office.application.store))
-    assert kinds(report) == ["missing operation"]
+    assert kinds(report) == ["does not replay", "missing operation"]
     assert report.concerns[0].subject == "Desk.read"
 
 
@@ -126,6 +126,45 @@ def test_an_application_that_does_not_load_is_told_and_its_store_examined_all_th
     assert report.instances == {"running": 1}
 
 
+def test_instances_that_will_halt_on_the_source_on_disk_are_told_with_how_many_were_looked_at(
+    office: Made, tmp_path: Path
+) -> None:
+    office.perform(StartInstance("wait", '{"seconds": 60}'))
+    other = make_office(
+        tmp_path, lambda text: text.replace("    attribute(length=len(letter))\n", "    await weigh(letter)\n")
+    )
+    report = examine(replace(other.application, store=office.application.store))
+    assert [(each.kind, each.subject) for each in report.concerns] == [("does not replay", "receive-1")]
+    assert "2 of 2 running instances were looked at" in report.concerns[0].remedy
+    assert report.replayed == 2
+
+
+def test_of_very_many_instances_those_of_other_sources_are_replayed_first(
+    office: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_office(
+        tmp_path, lambda text: text.replace("    attribute(length=len(letter))\n", "    await weigh('')\n")
+    )
+    there = replace(other, application=replace(other.application, store=office.application.store))
+    there.perform(*[StartInstance("wait", '{"seconds": 60}')] * 3)
+    monkeypatch.setattr(replaying, "MOST_REPLAYED", 1)
+    report = examine(there.application)
+    assert [(each.kind, each.subject) for each in report.concerns] == [("does not replay", "receive-1")]
+    assert "1 of 4 running instances" in report.concerns[0].remedy
+
+
+def test_an_endless_loop_on_the_source_on_disk_does_not_stop_the_examination(
+    office: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_office(
+        tmp_path, lambda text: text.replace("    attribute(length=len(letter))\n", "    while True:\n        pass\n")
+    )
+    monkeypatch.setattr(replaying, "LIMIT_SECONDS", 0.05)
+    report = examine(replace(other.application, store=office.application.store))
+    assert kinds(report) == ["does not replay"]
+    assert "endless loop" in report.concerns[0].message
+
+
 def test_a_row_that_was_changed_behind_the_engine_is_told(office: Made) -> None:
     connection = sqlite3.connect(office.application.store)
     connection.execute("UPDATE event SET payload = ? WHERE kind = 'InstanceStarted'", (b'{"letter": "Dear Madam"}',))
@@ -133,7 +172,7 @@ def test_a_row_that_was_changed_behind_the_engine_is_told(office: Made) -> None:
     connection.commit()
     connection.close()
     report = examine(office.application)
-    assert kinds(report) == ["invariant"]
+    assert kinds(report) == ["does not replay", "invariant"]
     assert {concern.subject for concern in report.concerns} >= {"chain", "I6"}
 
 

@@ -122,6 +122,8 @@ def _show(report: "HealthReport", application: "Application") -> None:
     if report.engine is not None:
         since = f"{local(report.engine.since, application.zone)} ({age(datetime.now(UTC) - report.engine.since)})"
         say(f"An engine runs: process {report.engine.process} since {since}")
+        if report.engine.note:
+            say(f"  {report.engine.note}", "yellow")
     else:
         say("No engine runs: service calls and timers wait for `procession serve`.")
     for what, counted in (
@@ -132,6 +134,8 @@ def _show(report: "HealthReport", application: "Application") -> None:
         states = ", ".join(f"{number} {state}" for state, number in sorted(counted.items())) or "none"
         say(f"  {what}: {states}")
     say(f"  {plural(report.timers, 'timer')}, {plural(report.events, 'event')}, {plural(report.requests, 'request')}")
+    if report.replayed:
+        say(f"  {plural(report.replayed, 'running instance')} replayed on the source on disk")
     if report.checks:
         heading("Checks")
         table(("", "what must hold", "verdict"), [(check.id, check.says, check.verdict) for check in report.checks])

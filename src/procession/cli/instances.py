@@ -61,14 +61,29 @@ def start(
     answer = given.answer
     instance = str(answer["instance"])
     waiting = waiting_after(application, instance, engine_runs=given.engine_runs)
+    note = _engine_note(application)
 
     def in_words() -> None:
         verb = "is there already" if answer["repeated"] else "started"
         say(f"{instance} {verb}: {answer['title']} ({answer['state']})")
         tell_of_halt(answer)
         tell_of_waiting(waiting)
+        tell_of_engine(note)
 
-    invocation.answer({**answer, "waiting": waiting}, in_words)
+    invocation.answer({**answer, "waiting": waiting, "engine_note": note}, in_words)
+
+
+def _engine_note(application: "Application") -> str:
+    from procession.services.reading import Reading
+
+    with Reading(application) as reading:
+        return reading.engine_note
+
+
+def tell_of_engine(note: str) -> None:
+    """Say so where the engine that runs has not taken the source on disk."""
+    if note:
+        say(note, "yellow")
 
 
 def _inputs_from(invocation: Invocation, application: "Application", process: str, values: list[str]) -> str:
@@ -114,7 +129,12 @@ def list_instances(
     moment = None if since is None else _read_since(since, application.zone)
     with Reading(application) as reading:
         found = reading.instances(Wanted(process, states, text, moment, limit))
-    invocation.answer(found, lambda: _show_list(found, application.zone))
+
+    def in_words() -> None:
+        _show_list(found, application.zone)
+        tell_of_engine(found.engine_note)
+
+    invocation.answer(found, in_words)
 
 
 def _read_since(text: str, zone: tzinfo) -> datetime:
@@ -170,7 +190,12 @@ def show(
     application = invocation.application()
     with Reading(application) as reading:
         detail = reading.instance(instance, with_variables=verbose, with_history=history)
-    invocation.answer(detail, lambda: show_instance(detail, application.zone, verbose=verbose))
+
+    def in_words() -> None:
+        show_instance(detail, application.zone, verbose=verbose)
+        tell_of_engine(detail.engine_note)
+
+    invocation.answer(detail, in_words)
 
 
 def retry(

@@ -102,7 +102,7 @@ class Application:
         root = self._import(package)
         modules = [root]
         for found in pkgutil.walk_packages(getattr(root, "__path__", []), prefix=package + "."):
-            if not _is_test(found.name):
+            if not is_test(found.name):
                 modules.append(self._import(found.name))
         return modules
 
@@ -115,7 +115,8 @@ class Application:
             raise _not_importable(name, self.folder, error) from error
 
 
-def _is_test(module: str) -> bool:
+def is_test(module: str) -> bool:
+    """Whether a module belongs to the tests of an application, which an engine does not load."""
     return any(part == "tests" or part.startswith("test_") or part == "conftest" for part in module.split("."))
 
 

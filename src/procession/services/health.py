@@ -1,7 +1,7 @@
 """The health of an application: what is sound, and everything that needs a person, each with what to do about it."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from procession.engine.clock import distrust_at_opening
@@ -13,6 +13,8 @@ from procession.services.application import Application
 from procession.services.call_stacks import halt_of
 from procession.services.places import Places
 from procession.services.records import moment
+from procession.services.replaying import replay_running
+from procession.services.sources import find_newer_source, release_on_disk
 from procession.store import InstanceFilter, Readers, View, find_holder, open_readers
 from procession.store.invariants import check_invariants
 from procession.store.sqlite_defects import known_defects, sqlite_version
@@ -48,6 +50,8 @@ class EngineRunning:
     host: str
     since: datetime
     socket: str | None
+    note: str = ""
+    """Says so where it has not taken the source on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """What `doctor` found. `is_well` is False as soon as something needs a person."""
+    """What `doctor` found. `is_well` is False as soon as something needs a person.
+
+    `replayed` is how many running instances were replayed on the source on disk.
+    """
 
     is_well: bool
     application: str
@@ -79,6 +86,7 @@ class HealthReport:
     requests: int
     checks: tuple[Check, ...]
     concerns: tuple[Concern, ...]
+    replayed: int = 0
 
 
 def examine(application: Application) -> HealthReport:
@@ -104,7 +112,8 @@ def examine(application: Application) -> HealthReport:
             concerns += _clock(view)
             if registry is not None:
                 concerns += _missing_operations(view, registry)
-        return _report(application, version, defects, concerns, readers, checks)
+        replayed = _replayed(application, readers, registry, concerns)
+        return replace(_report(application, version, defects, concerns, readers, checks), replayed=replayed)
     finally:
         readers.close()
 
@@ -224,6 +233,26 @@ def _missing_operations(view: View, registry: Registry) -> list[Concern]:
     ]
 
 
+def _replayed(application: Application, readers: Readers, registry: Registry | None, concerns: list[Concern]) -> int:
+    """How many running instances were replayed; those that do not replay are concerns."""
+    if registry is None:
+        return 0
+    with readers.snapshot() as view:
+        present = view.release_by_digest(release_on_disk(application).digest)
+    found = replay_running(readers, registry, None if present is None else present.id)
+    for row, difference in found.differences[:MOST_LISTED]:
+        concerns.append(
+            Concern(
+                "does not replay",
+                row.name,
+                f"{row.name} does not replay on the source that is on disk, so it halts once an engine runs that: {difference}",
+                f"Undo that change for it, or end it with `procession cancel {row.name} --force`; it keeps all it has. "
+                f"{found.number} of {found.running} running instances were looked at.",
+            )
+        )
+    return found.number
+
+
 def _report(
     application: Application,
     version: str,
@@ -246,7 +275,7 @@ def _report(
         log_bytes=log.stat().st_size if log.exists() else 0,
         sqlite_version=version,
         sqlite_defects=defects,
-        engine=_engine(application),
+        engine=_engine(application, readers),
         instances={} if counts is None else counts.instances,
         items={} if counts is None else counts.items,
         service_calls={} if counts is None else counts.service_calls,
@@ -258,8 +287,13 @@ def _report(
     )
 
 
-def _engine(application: Application) -> EngineRunning | None:
+def _engine(application: Application, readers: Readers | None) -> EngineRunning | None:
     holder = find_holder(application.store)
     if holder is None:
         return None
-    return EngineRunning(holder.pid, holder.host, moment(holder.since_us), holder.socket)
+    newer = None
+    if readers is not None:
+        with readers.snapshot() as view:
+            newer = find_newer_source(application, view)
+    note = newer.told(application.zone) if newer is not None else ""
+    return EngineRunning(holder.pid, holder.host, moment(holder.since_us), holder.socket, note)

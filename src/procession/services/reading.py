@@ -37,6 +37,8 @@ from procession.services.records import (
     maybe_moment,
     moment,
 )
+from procession.services.sources import NewerSource, find_newer_source
+from procession.services.stored_source import find_stored
 from procession.services.worklist import AnyTask, NoSuchItem, OperationIsGone
 from procession.store import (
     EventRow,
@@ -76,9 +78,27 @@ class Reading:
         self._readers.close()
 
     @cached_property
+    def newer_source(self) -> NewerSource | None:
+        """Where an engine runs that has not taken the source on disk: how that differs."""
+        with self._snapshot() as view:
+            return None if view is None else find_newer_source(self.application, view)
+
+    @property
+    def engine_note(self) -> str:
+        """One line for people where an engine runs another source than is on disk."""
+        return self.newer_source.told(self.application.zone) if self.newer_source is not None else ""
+
+    @cached_property
+    def _stored(self) -> Registry | None:
+        if self.newer_source is None:
+            return None
+        with self._snapshot() as view:
+            return None if view is None else find_stored(self.application, view, self.newer_source.release)
+
+    @cached_property
     def registry(self) -> Registry:
-        """What the packages declare. Raises `AuthorError` where they do not load."""
-        return self.application.load_registry()
+        """What the packages declare, as the engine that runs has them. Raises `AuthorError` where they do not load."""
+        return self._stored or self.application.load_registry()
 
     def instances(self, wanted: Wanted) -> InstanceList:
         """Instances, newest first."""
@@ -86,7 +106,8 @@ class Reading:
         chosen = InstanceFilter(wanted.process, wanted.states, None, wanted.text, since_us)
         with self._snapshot() as view:
             rows = [] if view is None else view.instances.list(chosen, limit=wanted.limit + 1)
-        return InstanceList(tuple(_summary(row) for row in rows[: wanted.limit]), len(rows) > wanted.limit)
+        summaries = tuple(_summary(row) for row in rows[: wanted.limit])
+        return InstanceList(summaries, len(rows) > wanted.limit, self.engine_note)
 
     def instance(self, reference: str, *, with_variables: bool = False, with_history: bool = False) -> InstanceDetail:
         """Everything about one instance. Raises `NoSuchInstance`."""
@@ -99,6 +120,9 @@ class Reading:
             places = Places(self.application.folder, view)
             stacks = stacks_of(row, history, places, view, lambda: self.registry, with_variables=with_variables)
             attributes = view.instances.attributes(row.id)
+            note = stacks.note
+            if note and self.newer_source is not None and self._stored is None:
+                note = f"What the engine runs cannot be replayed here, since it is not what is on disk. {note}"
             return InstanceDetail(
                 instance=_summary(row),
                 attributes={name: json.loads(value) for name, value in attributes.items() if value != "null"},
@@ -109,9 +133,10 @@ class Reading:
                 waits=self._waits(waits, history),
                 branches=stacks.branches,
                 branches_from=stacks.source,
-                note=stacks.note,
+                note=note,
                 items=tuple(_item(item, row.title, row.name) for item in view.worklist.of_instance(row.id)),
                 history=history_of(history, view) if with_history else (),
+                engine_note=self.engine_note,
             )
 
     def withdrawal(self, item: int, *, reason: str = "") -> Foreseen:

@@ -190,6 +190,7 @@ class InstanceDetail:
 
     `branches_from` says where the call stacks come from: "replay" (the process as it stands now), "record" (the places
     that were recorded when the calls were asked for; `note` says why), or "none" for an instance that has ended.
+    `engine_note` says so where the engine that runs has not taken the source on disk.
     """
 
     instance: InstanceSummary
@@ -204,14 +205,19 @@ class InstanceDetail:
     note: str
     items: tuple[ItemSummary, ...]
     history: tuple[HistoryEntry, ...] = field(default=())
+    engine_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceList:
-    """A page of instances, newest first; `more` says that there are older ones."""
+    """A page of instances, newest first; `more` says that there are older ones.
+
+    `engine_note` says so where the engine that runs has not taken the source on disk.
+    """
 
     instances: tuple[InstanceSummary, ...]
     more: bool
+    engine_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,9 +60,9 @@ def load_anew(application: Application, loaded: Loaded) -> tuple[Loaded, Modules
     """
     before = forget_modules(application)
     for path, digest in _files_of(application).items():
+        linecache.cache.pop(str(path), None)
         if path.suffix == ".py" and loaded.files.get(path) != digest:
             _remove_bytecode(path)
-    linecache.checkcache()
     importlib.invalidate_caches()
     try:
         return load(application), before

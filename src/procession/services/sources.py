@@ -7,7 +7,7 @@ from hashlib import sha256
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from procession.engine.releases import python_files
+from procession.engine.releases import Release, python_files
 from procession.services.application import Application
 from procession.services.records import moment
 from procession.store import LockHolder, View, find_holder
@@ -68,6 +68,11 @@ def files_on_disk(application: Application) -> dict[str, Path]:
     return found
 
 
+def release_on_disk(application: Application) -> Release:
+    """The release that an engine would run that starts now."""
+    return Release({name: _text_of(path) for name, path in files_on_disk(application).items()})
+
+
 def _installed(package: str) -> Path | None:
     """Where a package is that is not in the application's folder."""
     first, *rest = package.split(".")
@@ -86,9 +91,13 @@ def _newer(application: Application, holder: LockHolder, file: Path, changed: da
 
 
 def _digest_of(path: Path) -> str:
+    return sha256(_text_of(path).encode()).hexdigest()
+
+
+def _text_of(path: Path) -> str:
     try:
-        return sha256(path.read_text(encoding="utf-8").encode()).hexdigest()
-    except (OSError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return ""
 
 

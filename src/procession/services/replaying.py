@@ -1,0 +1,89 @@
+"""Whether running instances replay on the source that is on disk: those that do not will halt after the next restart."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from procession.engine import asyncio_names
+from procession.engine.fences import fence_down, fence_up, install_fences
+from procession.engine.present_names import in_present_names
+from procession.engine.watchdog import LIMIT_SECONDS, Watchdog
+from procession.errors import ProcessionError
+from procession.kernel import Divergence, Event, HaltInstance, Instance, InstanceState
+from procession.language.failures import clean_text, message_of
+from procession.language.registry import Registry
+from procession.store import InstanceFilter, InstanceRow, Readers
+from procession.store.event_rows import decode_event
+
+MOST_REPLAYED = 200
+MOST_EVENTS = 20_000
+_MOST_CHOSEN_FROM = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How many of the running instances were replayed, and why which of them do not replay."""
+
+    number: int
+    running: int
+    differences: tuple[tuple[InstanceRow, str], ...]
+
+
+def replay_running(readers: Readers, registry: Registry, present: int | None) -> Replayed:
+    """Replay running instances, those of other releases than the present one first, then the newest; not all of many."""
+    with readers.snapshot() as view:
+        running = view.counts().instances.get(InstanceState.RUNNING, 0)
+        found = view.instances.list(InstanceFilter(states=(InstanceState.RUNNING,)), limit=_MOST_CHOSEN_FROM)
+        chosen = _few_of(sorted(found, key=lambda row: row.release == present))
+        histories = [[decode_event(event) for event in view.history(row.id)] for row in chosen]
+    install_fences()
+    asyncio_names.install()
+    watchdog = Watchdog(None, limit_seconds=LIMIT_SECONDS)
+    watchdog.start()
+    differences = []
+    try:
+        for row, history in zip(chosen, histories, strict=True):
+            if (difference := _difference(registry, row, history, watchdog)) is not None:
+                differences.append((row, difference))
+    finally:
+        watchdog.stop()
+    return Replayed(len(chosen), running, tuple(differences))
+
+
+def _few_of(rows: Sequence[InstanceRow]) -> list[InstanceRow]:
+    chosen: list[InstanceRow] = []
+    events = 0
+    for row in rows[:MOST_REPLAYED]:
+        events += row.seq
+        if chosen and events > MOST_EVENTS:
+            break
+        chosen.append(row)
+    return chosen
+
+
+def _difference(registry: Registry, row: InstanceRow, history: list[Event], watchdog: Watchdog) -> str | None:
+    process = registry.find_process(row.process)
+    if process is None or row.secret is None:
+        return f"Its process {row.process} is not in the application any more."
+    instance = Instance(process.program(row.secret), seed=row.secret)
+    present = [in_present_names(event, registry) for event in history]
+    try:
+        _behind_the_fence(row, watchdog, lambda: instance.replay(present))
+        return None
+    except (Divergence, HaltInstance) as fault:
+        return clean_text(fault.message)
+    except ProcessionError as error:
+        return message_of(error)
+    finally:
+        with suppress(HaltInstance):
+            _behind_the_fence(row, watchdog, instance.close)
+
+
+def _behind_the_fence(row: InstanceRow, watchdog: Watchdog, work: Callable[[], object]) -> None:
+    watchdog.enter(row.id, 0)
+    fence_up(row.name)
+    try:
+        work()
+    finally:
+        fence_down()
+        watchdog.leave()
