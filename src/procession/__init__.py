@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from procession.errors import AnswerRefused, ProcessFailed
     from procession.kernel import Call
-    from procession.language.combinators import together
+    from procession.language.combinators import first, together
     from procession.language.control import Elapsed, after, attribute, deadline, now, until
     from procession.language.functions import Function
     from procession.language.process import process
@@ -41,6 +41,7 @@ __all__ = [
     "after",
     "attribute",
     "deadline",
+    "first",
     "now",
     "process",
     "together",
@@ -51,6 +52,7 @@ _HOMES = {
     "AnswerRefused": "procession.errors",
     "ProcessFailed": "procession.errors",
     "Call": "procession.kernel",
+    "first": "procession.language.combinators",
     "together": "procession.language.combinators",
     "Elapsed": "procession.language.control",
     "after": "procession.language.control",

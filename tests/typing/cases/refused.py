@@ -3,7 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
-from procession import Function, attribute, deadline, process, together
+from procession import Function, attribute, deadline, first, process, together
+from procession.control import n_of
 from procession.people import role
 
 team = Function("Team", owner="ann@acme.example")
@@ -67,8 +68,13 @@ async def leave(days: int, reason: str) -> str:
     book(days)  # refused
     opinion = await book(days)
     print(opinion.bad)  # refused
-    first, second = await together(approve(days), book(days), judge(days))  # refused
+    one, two = await together(approve(days), book(days), judge(days))  # refused
     number: int = (await together(approve(days), judge(days)))[1]  # refused
+    raced: str = await first(approve(days), judge(days))  # refused
+    await first(approve(days), book(days), rest="stop")  # refused
+    await first(approve, book(days))  # refused
+    some: list[bool] = await n_of(2, [approve(days), approve(1)])  # refused
+    await n_of([approve(days), approve(1)], 2)  # refused
     await book.request(days, "x")  # refused
     wrong: bool = await book.request(days)  # refused
     async with deadline(3):  # refused
@@ -76,7 +82,7 @@ async def leave(days: int, reason: str) -> str:
     attribute(lines=[1, 2])  # refused
     await asyncio.wait_for(approve(days, 1), 5)  # refused
     role(3)  # refused
-    return approved + str(first) + str(second) + str(number) + str(wrong)
+    return approved + str(one) + str(two) + str(number) + str(wrong) + raced + str(some)
 
 
 async def test(world: object) -> None:

@@ -17,12 +17,13 @@ from procession import (
     after,
     attribute,
     deadline,
+    first,
     now,
     process,
     together,
     until,
 )
-from procession.control import log, random, uuid4
+from procession.control import log, n_of, random, uuid4
 from procession.people import role
 
 team = Function("Team", owner="ann@acme.example")
@@ -118,6 +119,17 @@ async def several(days: int) -> None:
     assert_type(await asyncio.shield(count("a")), int)
     for next_one in asyncio.as_completed([count("a"), count("b")]):
         assert_type(await next_one, int)
+
+
+@process(owner=team)
+async def races(days: int) -> None:
+    assert_type(await first(approve(days), book(1)), Approved | Declined | Opinion)
+    assert_type(await first(count("a"), after("2 days"), rest="continue"), int | Elapsed)
+    assert_type(await first(judge(1), count("a"), helper(2), book(1), send("x")), str | int | Decimal | Opinion | None)
+    assert_type(await first([count("a"), count("b")]), int)
+    assert_type(await first((judge(n) for n in (1, 2)), rest="withdraw"), str)
+    assert_type(await n_of(2, [book(1), book(2), book(3)]), list[tuple[int, Opinion]])
+    assert_type(await n_of(1, (book.request(n) for n in (1, 2)), rest="continue"), list[tuple[int, Opinion]])
 
 
 @process(owner=team)
