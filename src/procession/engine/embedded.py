@@ -49,7 +49,7 @@ class EngineOptions:
     `runs_services` and `runs_timers` are off where a command opens the store for a moment. `most_live` bounds the live
     instances in memory, `most_attempts` the services attempted at once, `grace_seconds` how long a shutdown waits for
     attempts under way. `watchdog` and `patrols` watch over process code that does not come back and over waits that
-    nothing will end.
+    nothing will end; `looks_again` has the store looked at now and then though nothing is known to be due.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -66,6 +66,7 @@ class EngineOptions:
     limit_seconds: float = LIMIT_SECONDS
     worker_limit_seconds: float = WORKER_LIMIT_SECONDS
     patrols: bool = True
+    looks_again: bool = True
 
 
 class EmbeddedEngine:
@@ -100,7 +101,7 @@ class EmbeddedEngine:
         self._due_work = DueWork(
             registry, self.submit, runs_timers=options.runs_timers, room=self._room, tell=self._tell_of_problem
         )
-        self._wake_ups = WakeUps(options.clock.wall_us, self.apply_due)
+        self._wake_ups = WakeUps(options.clock.wall_us, self.apply_due, looks_again=options.looks_again)
         self._wait_patrol = WaitPatrol(
             store.readers, lambda problem: self._tell_of_problem(f"nothing will wake it: {problem}")
         )
