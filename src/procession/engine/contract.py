@@ -71,7 +71,8 @@ class Decision:
 
     `outcome` is recorded with the request; `about` names the instance the answer is about where it is not the request's;
     `fires` names instances whose due timers are to be applied; `keeps` is what the store keeps about itself, by name.
-    `release` is a source to be kept; its number is in the answer's outcome.
+    `release` is a source to be kept; its number is in the answer's outcome. `forgets` names requests whose client's
+    identifier is no longer kept.
     """
 
     outcome: Mapping[str, object] = field(default_factory=dict)
@@ -83,6 +84,7 @@ class Decision:
     fires: tuple[int, ...] = ()
     keeps: Mapping[str, str] = field(default_factory=dict)
     release: Release | None = None
+    forgets: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)

@@ -136,6 +136,7 @@ class Decider:
             change_service(turn, service.row)
         for key, value in decision.keeps.items():
             turn.batch.put_meta(key, value)
+        turn.batch.requests.forget_client_ids(decision.forgets)
         for fired in decision.fires:
             self._apply_timers(turn, turn.batch.instances.get(fired), request.at_us)
         consequences = len(turn.effects.notices)

@@ -15,6 +15,7 @@ from procession.engine.crash_points import Reached, nothing_happens
 from procession.engine.deciding import Decider
 from procession.engine.dispatcher import MOST_ATTEMPTS, Dispatcher
 from procession.engine.due_work import ENGINE_ACTOR, DueWork
+from procession.engine.identifier_patrol import IdentifierPatrol
 from procession.engine.live import MOST_LIVE, LiveInstances
 from procession.engine.recovery import recover
 from procession.engine.releases import Release
@@ -105,6 +106,7 @@ class EmbeddedEngine:
         self._wait_patrol = WaitPatrol(
             store.readers, lambda problem: self._tell_of_problem(f"nothing will wake it: {problem}")
         )
+        self._identifier_patrol = IdentifierPatrol(store.readers, self.submit, options.clock.wall_us)
         self._running: list[asyncio.Task[None]] = []
         self._broke_down: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._is_closed = False
@@ -186,6 +188,7 @@ class EmbeddedEngine:
             self._running.append(loop.create_task(self._wake_ups.run(), name="wake-ups"))
         if self._options.runs_timers and self._options.patrols:
             self._running.append(loop.create_task(self._wait_patrol.run(), name="wait patrol"))
+            self._running.append(loop.create_task(self._identifier_patrol.run(), name="identifier patrol"))
         for task in self._running:
             task.add_done_callback(self._report)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from sqlalchemy import bindparam, func, null, or_, select, update
 
 from procession.store import schema
 from procession.store.chain import digest_of, genesis, link, new_salt
 from procession.store.connections import Connection
 from procession.store.counters import Counters
 from procession.store.header import optional, optional_text, quoted
-from procession.store.statements import insert_into, select_where
+from procession.store.statements import Prepared, insert_into, select_where
 
 REQUEST_FORMAT = 1
 
@@ -52,6 +55,27 @@ _INSERT = insert_into(schema.request)
 _BY_NUMBER = select_where(schema.request, "number")
 _BY_CLIENT_ID = select_where(schema.request, "client_id")
 
+_FORGET_CLIENT_ID = Prepared(
+    update(schema.request).where(schema.request.c.number == bindparam("of")).values(client_id=null()), "of"
+)
+_OLD_CLIENT_IDS = Prepared(
+    select(schema.request.c.number)
+    .select_from(schema.request.outerjoin(schema.instance, schema.instance.c.id == schema.request.c.instance))
+    .where(
+        schema.request.c.number > bindparam("after"),
+        schema.request.c.number <= bindparam("last"),
+        schema.request.c.client_id.is_not(None),
+        schema.request.c.at_us < bindparam("before"),
+        or_(schema.request.c.instance.is_(None), schema.instance.c.ended_us < bindparam("ended_before")),
+    )
+    .order_by(schema.request.c.number),
+    "after",
+    "last",
+    "before",
+    "ended_before",
+)
+_LAST_NUMBER = Prepared(select(func.coalesce(func.max(schema.request.c.number), 0)))
+
 assert RequestRow._fields == tuple(column.name for column in schema.request.columns)
 
 
@@ -76,6 +100,21 @@ def find_request(connection: Connection, number: int) -> RequestRow | None:
     """The request with this number."""
     values = _BY_NUMBER.run(connection, number).fetchone()
     return None if values is None else RequestRow(*values)
+
+
+class OldIdentifiers(NamedTuple):
+    """A page of requests: those whose client's identifier is no longer to be kept, and where the next page begins."""
+
+    numbers: tuple[int, ...]
+    next_after: int | None
+
+
+def find_old_client_ids(connection: Connection, *, before_us: int, after: int, limit: int) -> OldIdentifiers:
+    """Among the next so many requests: those from before then whose instance, if any, had ended by then."""
+    last = after + limit
+    numbers = tuple(int(row[0]) for row in _OLD_CLIENT_IDS.run(connection, after, last, before_us, before_us))
+    is_end = last >= int(_LAST_NUMBER.run(connection).fetchone()[0])
+    return OldIdentifiers(numbers, None if is_end else last)
 
 
 class Requests:
@@ -133,6 +172,12 @@ class Requests:
                 return row
         values = _BY_CLIENT_ID.run(self._connection, client_id).fetchone()
         return None if values is None else RequestRow(*values)
+
+    def forget_client_ids(self, numbers: Iterable[int]) -> None:
+        """Removes what clients called these requests; it is no part of the chain."""
+        rows = [(number,) for number in numbers]
+        if rows:
+            _FORGET_CLIENT_ID.run_many(self._connection, rows)
 
     def write(self) -> int:
         written = len(self._rows)

@@ -19,7 +19,7 @@ from procession.store.releases import (
     find_site,
     find_source,
 )
-from procession.store.requests import RequestRow, find_request
+from procession.store.requests import OldIdentifiers, RequestRow, find_old_client_ids, find_request
 from procession.store.service_calls import ServiceCallRow
 from procession.store.statements import Prepared, select_where
 from procession.store.timers import TimerRow, next_timer_due_us
@@ -110,6 +110,10 @@ class View:
 
     def request(self, number: int) -> RequestRow | None:
         return find_request(self._connection, number)
+
+    def old_client_ids(self, *, before_us: int, after: int, limit: int) -> OldIdentifiers:
+        """Among the next requests after this number: those whose client's identifier was to be kept until then only."""
+        return find_old_client_ids(self._connection, before_us=before_us, after=after, limit=limit)
 
     def release(self, release: int) -> ReleaseRow | None:
         return find_release(self._connection, release)
