@@ -49,6 +49,7 @@ class Dispatcher:
         reached: Reached,
         freed: Callable[[], None],
         most: int = MOST_ATTEMPTS,
+        chance: random.Random | None = None,
     ) -> None:
         self.registry = registry
         self._submit = submit
@@ -56,7 +57,7 @@ class Dispatcher:
         self._freed = freed
         self._most = most
         self._threads = ServiceThreads(freed)
-        self._chance = random.Random()
+        self._chance = chance or random.Random()
         self._is_closing = False
         self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._stopped: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()

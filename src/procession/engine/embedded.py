@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ class EngineOptions:
     instances in memory, `most_attempts` the services attempted at once, `grace_seconds` how long a shutdown waits for
     attempts under way. `watchdog` and `patrols` watch over process code that does not come back and over waits that
     nothing will end; `looks_again` has the store looked at now and then though nothing is known to be due.
+    `chance` spreads the waits between attempts.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -68,6 +70,7 @@ class EngineOptions:
     worker_limit_seconds: float = WORKER_LIMIT_SECONDS
     patrols: bool = True
     looks_again: bool = True
+    chance: random.Random = field(default_factory=random.Random)
 
 
 class EmbeddedEngine:
@@ -89,7 +92,12 @@ class EmbeddedEngine:
         )
         self._live = LiveInstances(registry, self._watchdog, most=options.most_live)
         self._dispatcher = Dispatcher(
-            registry, self.submit, reached=options.reached, freed=self._look_again, most=options.most_attempts
+            registry,
+            self.submit,
+            reached=options.reached,
+            freed=self._look_again,
+            most=options.most_attempts,
+            chance=options.chance,
         )
         self._writer = Writer(
             store,

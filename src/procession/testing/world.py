@@ -1,0 +1,214 @@
+"""The world of a test: people, services that can be made to fail, and time that passes when it is told to."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from procession.calendars.durations import Duration
+from procession.engine.clock import VirtualClock
+from procession.errors import AuthorError
+from procession.kernel import InstanceState
+from procession.language.operations import BusinessFunction, P, Personal, R, Service
+from procession.language.process import Process
+from procession.language.selection import Role
+from procession.services.histories import read_history, replay_history
+from procession.store import InstanceFilter, WorkItemRow
+from procession.testing.expectations import Expectation
+from procession.testing.machine import Machine
+from procession.testing.performers import MOST_SEEN, Actor
+from procession.testing.running import Running
+from procession.testing.stubs import Stub
+from procession.testing.telling import Telling
+from procession.work.performers import Performer
+
+MONDAY = "2026-03-02 09:00"
+
+
+class ProcessHalted(AuthorError):
+    """In a test the code of a process failed, so its instance was halted; the text has the business call stack."""
+
+    code = "process-halted"
+
+
+class KnownAlready(AuthorError):
+    """In a test a person was introduced twice."""
+
+    code = "known-already"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a world begins: when, in which time zone, and whether its services may go to the network and other programs."""
+
+    start: str = MONDAY
+    zone: str = "UTC"
+    real_time: bool = False
+
+    @property
+    def start_us(self) -> int:
+        """When it begins; a moment without a zone is in that of the world."""
+        moment = datetime.fromisoformat(self.start)
+        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=ZoneInfo(self.zone))
+        return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+class World:
+    """People and processes on an engine of their own, with a clock that stands still between commands."""
+
+    def __init__(self, folder: Path, setting: Setting | None = None) -> None:
+        setting = setting or Setting()
+        self._zone = ZoneInfo(setting.zone)
+        self._performers: dict[str, Performer] = {}
+        self._actors: dict[str, Actor] = {}
+        self._managers: dict[str, str] = {}
+        self._halts_told: set[str] = set()
+        self._machine = Machine(folder, VirtualClock(setting.start_us), self._performers, real_time=setting.real_time)
+        self._telling = Telling(self._machine, self._zone)
+        self._machine.when_idle = self._answer_one
+        self._machine.who_waits = self._telling.open_instances
+
+    @property
+    def now(self) -> datetime:
+        """What the time is."""
+        return self._telling.now()
+
+    def person(
+        self, name: str, *, roles: Iterable[str | Role | BusinessFunction] = (), manager: Actor | None = None
+    ) -> Actor:
+        """Somebody with these roles (a function stands for the role of its name), and whom they report to."""
+        if name in self._actors:
+            raise KnownAlready(f"{name} was introduced before.", subject=name, remedy="Keep what world.person gave.")
+        held = frozenset(each if isinstance(each, str) else each.name for each in roles)
+        self._performers[name] = Performer(name, held)
+        if manager is not None:
+            self._managers[name] = manager.person
+        actor = self._actors[name] = Actor(self._machine, self._telling, name, self._check_halts)
+        return actor
+
+    def manager_of(self, person: Actor) -> Actor | None:
+        """Whom a person reports to, as they were introduced."""
+        name = self._managers.get(person.person)
+        return None if name is None else self._actors[name]
+
+    def stub(self, service: Service[P, R]) -> Stub[P, R]:
+        """Put a stub in the place of a service: `.fails(error, times=2).returns(result)`, or `.does(function)`."""
+        stub = self._machine.services.stub(service)
+        self._machine.learn(service)
+        return stub
+
+    def advance(self, written: str | timedelta | None = None) -> None:
+        """Let so much time pass ("5 days"), or, without an argument, as much as it takes until something happens.
+
+        Everything that falls due on the way happens at its moment. Raises `DurationUnclear` for working time, which
+        needs a calendar, and `NothingIsDue`, which lists who waits for what.
+        """
+        if written is None:
+            self._machine.pass_to_next()
+        else:
+            length = Duration.parse(written).require_calendar_time()
+            self._machine.pass_time(length.after(self._machine.clock.wall_us()))
+        self._check_halts()
+
+    def advance_to(self, moment: datetime | str) -> None:
+        """Let time pass until then; a moment without a zone is in that of the world."""
+        wanted = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        aware = wanted if wanted.tzinfo is not None else wanted.replace(tzinfo=self._zone)
+        self.advance(max(aware - self.now, timedelta()))
+
+    def crash(self, *, during: Service[..., Any] | None = None) -> None:
+        """Lose the machine and start another on what was durable.
+
+        With `during`, that happens in the next attempt at that service: its work is done, and nobody knows.
+        """
+        if during is None:
+            self._machine.crash()
+        else:
+            self._machine.learn(during)
+            self._machine.services.die_in(during)
+        self._check_halts()
+
+    def expect(self, of: BusinessFunction | Personal[..., Any, Any] | Actor | Running[Any]) -> Expectation:
+        """What the test expects of the open items of a function, a task, a person or an instance: `.has(1, due="Friday")`."""
+        name, belongs = _choice_of(of)
+
+        def rows() -> list[tuple[WorkItemRow, str]]:
+            if isinstance(of, Actor):
+                return [(row, self._name_of(row)) for row in of.rows()]
+            with self._machine.view() as view:
+                found = view.worklist.open(limit=MOST_SEEN)
+            named = [(row, self._name_of(row)) for row in found]
+            return [(row, instance) for row, instance in named if belongs(row, instance)]
+
+        return Expectation(name, rows, self._telling)
+
+    def replay(self, path: Path | str, *processes: Process[..., Any]) -> None:
+        """Replay a history that `procession export history` wrote on the present source.
+
+        Raises `HistoryDiffers` with the first difference. Without `processes` it is of the application that the file
+        lies in, or else of the one in the working directory.
+        """
+        history = read_history(Path(path))
+        for process in processes:
+            self._machine.learn(process)
+        registry = self._machine.registry if processes else None
+        replay_history(history, registry, near=Path(path))
+
+    def report(self) -> str:
+        """How everything stands, for people: the time, what happened last, and where each open instance is."""
+        happened = self._telling.what_happened()
+        parts = [f"It is {self.now:%A %Y-%m-%d %H:%M}.", self._telling.open_instances()]
+        return "\n\n".join([*parts, f"What happened last:\n{happened}"] if happened else parts)
+
+    def close(self) -> None:
+        """End the world; what it kept is gone with its folder."""
+        self._machine.close()
+
+    async def _answer_one(self) -> bool:
+        for actor in self._actors.values():
+            if await actor.answer_one():
+                return True
+        return False
+
+    def _name_of(self, row: WorkItemRow) -> str:
+        with self._machine.view() as view:
+            instance = view.instances.find(row.instance)
+        return "" if instance is None else instance.name
+
+    def _check_halts(self) -> None:
+        """A process whose code fails is the test's business, whatever command made it run."""
+        with self._machine.view() as view:
+            halted = view.instances.list(InstanceFilter(states=(InstanceState.HALTED,)), limit=100)
+        for row in halted:
+            if row.name not in self._halts_told:
+                self._halts_told.add(row.name)
+                raise ProcessHalted(self._telling.instance(row.name), subject=row.name, remedy="Correct the process.")
+
+
+@contextmanager
+def world(*, start: str = MONDAY, zone: str = "UTC", real_time: bool = False) -> Iterator[World]:
+    """A world outside of pytest: `with world() as w:`. It begins at `start`, a Monday morning unless said otherwise."""
+    with TemporaryDirectory() as folder:
+        made = World(Path(folder), Setting(start, zone, real_time))
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def _choice_of(
+    of: BusinessFunction | Personal[..., Any, Any] | Actor | Running[Any],
+) -> tuple[str, Callable[[WorkItemRow, str], bool]]:
+    match of:
+        case BusinessFunction():
+            return of.name, lambda row, _: row.function in (of.name, *of.was)
+        case Personal():
+            return of.id, lambda row, _: row.operation == of.id
+        case Actor():
+            return of.person, lambda *_: True
+        case _:
+            return of.name, lambda _, instance: instance == of.name
