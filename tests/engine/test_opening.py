@@ -20,7 +20,7 @@ from procession.store import OpenOptions
 from procession.store.invariants import Evidence, check_invariants
 from tests.conformance.world import Host
 from tests.engine.subject import engine_of, opened
-from tests.engine.test_writer import on_disk
+from tests.engine.test_unknown_commits import on_disk
 
 ROOT = Path(__file__).resolve().parents[2]
 
