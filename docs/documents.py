@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from procession.services import demo, event_log, health, records, scaffold
+from procession.services import configuration, demo, event_log, health, records, scaffold
 
 READ = {
     "procession list": records.InstanceList,
@@ -18,6 +18,7 @@ READ = {
     "procession work list": records.Worklist,
     "procession work show": records.ItemDetail,
     "procession doctor": health.HealthReport,
+    "procession config show": configuration.Configuration,
     "procession new": scaffold.NewApplication,
     "procession demo": demo.DemoSummary,
 }
@@ -50,6 +51,11 @@ ACTED = {
     },
     "procession work claim, start, save-draft, complete, put-back, withdraw": _ITEM,
     "procession retry, complete-call, fail-call, cancel": _REPAIR,
+    "procession retry --call": {
+        **_REPAIR,
+        "call": "number: of the call that is attempted again",
+        "operation": "text: its operation; empty where it has ended meanwhile",
+    },
 }
 
 

@@ -52,6 +52,7 @@ def test_every_command_that_reads_prints_the_record_on_the_page(leave: Terminal,
         "procession work list": ("work", "list", "--as", "bob"),
         "procession work show": ("work", "show", "1"),
         "procession doctor": ("doctor",),
+        "procession config show": ("config", "show"),
         "procession new": ("new", "other"),
     }
     for command, record in documents.READ.items():

@@ -1,27 +1,21 @@
 """An application: a folder with `procession.toml` that names the process packages, the store and the organisation."""
 
 import importlib
-import os
 import pkgutil
 import sys
-import tomllib
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from procession.calendars.durations import Duration, DurationUnclear
 from procession.errors import AuthorError, OperatorError
 from procession.language.registry import Registry
+from procession.services.settings import SETTINGS_FILE, Settings, Table, read_settings, read_table
 from procession.work.performers import Organisation, Performer
-
-SETTINGS_FILE = "procession.toml"
-
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class NoApplication(OperatorError):
@@ -30,42 +24,20 @@ class NoApplication(OperatorError):
     code = "no-application"
 
 
-class BadSettings(OperatorError):
-    """`procession.toml` or the organisation file cannot be used as it is."""
-
-    code = "bad-settings"
-
-
 class PackageNotImportable(AuthorError):
     """A process package raised an error while it was imported, or is not there."""
 
     code = "package-not-importable"
 
 
-class _ApplicationTable(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    name: str = Field(min_length=1)
-    packages: list[str] = Field(min_length=1)
-    store: str = "procession.db"
-    organisation: str = "organisation.toml"
-    time_zone: str = "UTC"
-
-
-class _SettingsFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    application: _ApplicationTable
-
-
-class _PersonTable(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _PersonTable(Table):
     name: str = ""
     email: str = ""
-    roles: list[str] = []
+    roles: list[str] = Field(default_factory=list)
 
 
-class _OrganisationFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    people: dict[str, _PersonTable] = {}
+class _OrganisationFile(Table):
+    people: dict[str, _PersonTable] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +50,12 @@ class Application:
     store: Path
     organisation_file: Path
     zone: ZoneInfo
+    cancel_within: Duration
+    settings: Settings
 
     def load_organisation(self) -> Organisation:
         """The people and their roles. Raises `BadSettings` where the file is missing or wrong."""
-        parsed = _parse(self.organisation_file, _OrganisationFile)
+        parsed = read_table(self.organisation_file, _OrganisationFile)
         return Organisation({key: Performer(key, frozenset(table.roles)) for key, table in parsed.people.items()})
 
     def load_modules(self) -> tuple[ModuleType, ...]:
@@ -139,7 +113,7 @@ def _not_importable(name: str, folder: Path, error: BaseException) -> PackageNot
     return PackageNotImportable(
         f"The package {name!r} does not import: {type(error).__name__}: {error}{where}.",
         subject=name,
-        remedy="Correct that line; nothing was started.",
+        remedy="Correct that line.",
     )
 
 
@@ -164,52 +138,36 @@ def open_application(folder: Path) -> Application:
             subject=str(folder),
             remedy="Name an application's folder with --app, or make one with `procession new NAME`.",
         )
-    table = _parse(folder / SETTINGS_FILE, _SettingsFile).application
-    values = _overridden(table, os.environ)
+    settings = read_settings(folder / SETTINGS_FILE)
+    values = settings.tables.application
     return Application(
         folder=folder,
         name=values.name,
         packages=tuple(values.packages),
         store=(folder / values.store).resolve(),
         organisation_file=(folder / values.organisation).resolve(),
-        zone=_zone(values.time_zone, folder / SETTINGS_FILE),
+        zone=_zone(settings),
+        cancel_within=_cancel_within(settings),
+        settings=settings,
     )
 
 
-def _overridden(table: _ApplicationTable, environment: Mapping[str, str]) -> _ApplicationTable:
-    """Single settings from PROCESSION_STORE, PROCESSION_ORGANISATION and PROCESSION_TIME_ZONE."""
-    changes = {
-        name: environment[f"PROCESSION_{name.upper()}"]
-        for name in ("store", "organisation", "time_zone")
-        if environment.get(f"PROCESSION_{name.upper()}")
-    }
-    return table.model_copy(update=changes)
-
-
-def _zone(name: str, source: Path) -> ZoneInfo:
+def _zone(settings: Settings) -> ZoneInfo:
+    name = settings.tables.application.time_zone
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise BadSettings(
-            f"{source} names the time zone {name!r}, which does not exist.",
-            subject=name,
-            remedy='Use a name of the time-zone database, for example time_zone = "Europe/Amsterdam".',
+        raise settings.fault(
+            ("application", "time_zone"),
+            f"there is no time zone {name!r}.",
+            'Use a name of the time-zone database, for example time_zone = "Europe/Amsterdam".',
         ) from error
 
 
-def _parse(path: Path, model: type[_Model]) -> _Model:
+def _cancel_within(settings: Settings) -> Duration:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BadSettings(
-            f"{path} is missing.", subject=str(path), remedy="Make the file, or name it in procession.toml."
+        return Duration.parse(settings.tables.application.cancel_within).require_calendar_time()
+    except DurationUnclear as error:
+        raise settings.fault(
+            ("application", "cancel_within"), f"{error}", 'Write it as cancel_within = "1 day".'
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(
-            f"{path} is not valid TOML: {error}.", subject=str(path), remedy="Correct the file."
-        ) from error
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-        raise BadSettings(f"{path}: {problems}.", subject=str(path), remedy="Correct the file.") from error
