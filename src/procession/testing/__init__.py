@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from procession.testing.performers import Actor, Item
     from procession.testing.running import Running, StillWaiting
     from procession.testing.stubs import Stub
-    from procession.testing.world import World, world
+    from procession.testing.worlds import World, world
 
 __all__ = ["Actor", "Expectation", "Item", "Running", "StillWaiting", "Stub", "World", "world"]
 
@@ -29,7 +29,8 @@ _HOMES = {
     "Running": "running",
     "StillWaiting": "running",
     "Stub": "stubs",
-    "World": "world",
+    "World": "worlds",
+    "world": "worlds",
 }
 
 

@@ -237,7 +237,8 @@ class Machine:
     def _services_are_due(self) -> bool:
         if self.services.running:
             return True
-        assert self._engine is not None
+        if self._engine is None:
+            return False
         with self._engine.store.readers.snapshot() as view:
             return view.next_service_due_us() is not None
 

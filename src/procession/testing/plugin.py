@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from procession.testing.world import World
+    from procession.testing.worlds import World
 
 _WORLD = pytest.StashKey["World"]()
 _MARKER = (
@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[World]":
     """People and processes on an engine of their own, in virtual time: see `procession.testing`."""
-    from procession.testing.world import Setting, World
+    from procession.testing.worlds import Setting, World
 
     marker = request.node.get_closest_marker("world")
     made = World(tmp_path, Setting(**(marker.kwargs if marker is not None else {})))

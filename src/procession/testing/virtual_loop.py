@@ -87,10 +87,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._in_executor -= 1
 
     def _when_idle(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        if self._in_executor or self._threads():
-            return self._wait_for_threads()
         if self._is_real():
             return self._wait_really(timeout)
+        if self._in_executor or self._threads():
+            return self._wait_for_threads()
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(timeout)
         elif timeout is not None:
@@ -98,7 +98,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return []
 
     def _wait_for_threads(self) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = self._watched.wait(None if self._is_real() else THREAD_SECONDS)
+        ready = self._watched.wait(THREAD_SECONDS)
         if not ready and (names := self._threads()):
             raise ThreadTakesTooLong(
                 f"{' and '.join(sorted(set(names)))} has worked for {THREAD_SECONDS:g} seconds of real time, in a thread.",
