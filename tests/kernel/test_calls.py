@@ -363,3 +363,23 @@ def test_errors_that_somebody_has_seen_are_not_held() -> None:
         case.fail("a")
         assert len(case.instance._loop.failed) <= 1
     assert case.instance.state is InstanceState.COMPLETED
+
+
+def test_a_coroutine_that_is_to_be_awaited_and_is_dropped_halts_in_the_same_advance() -> None:
+    def noted() -> Any:
+        return kernel.to_be_awaited(op("noted"), "noted")
+
+    async def branch() -> None:
+        await op("a")
+        noted()
+        await op("b")
+
+    async def main() -> None:
+        await asyncio.gather(branch(), op("c"))
+
+    case = Driven(main)
+    assert case.halt is None
+    case.complete("a")
+    assert case.halt is not None
+    assert case.halt.code == "bug"
+    assert case.halt.message.startswith("noted was called and not awaited, test_calls.py:")

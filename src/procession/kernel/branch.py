@@ -8,6 +8,7 @@ set of branches iterates by address.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from asyncio.coroutines import iscoroutine
 from asyncio.tasks import _enter_task, _leave_task
@@ -15,13 +16,13 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from itertools import count
-from types import AsyncGeneratorType, CoroutineType
+from types import AsyncGeneratorType, CodeType, CoroutineType
 from typing import Any, Protocol
 
 from .commands import HaltingLoop, HaltInstance
 from .events import Failure
 from .history import History, Program
-from .site import Site, await_chain, end_of_path, site_from
+from .site import Site, await_chain, end_of_path, line_of, site_from
 
 EAGER_DEPTH = 40
 """So many branches may start inside one another; deeper ones start in the next turn, lest the stack overflow."""
@@ -59,12 +60,29 @@ class Fault:
     branch: Branch | None
 
 
+Unbegun = tuple[Any, str, CodeType, int]
+"""A coroutine of the language's that process code has to await: its name, and the instruction that made it. Made too often for a class."""
+
+
+def _references(unbegun: Unbegun) -> int:
+    return sys.getrefcount(unbegun[0])
+
+
+async def _nobody() -> None:
+    """Awaited by nobody."""
+
+
+_held: Unbegun = (_nobody(), "", _nobody.__code__, 0)
+_REFERENCES_OF_DROPPED = _references(_held)
+_held[0].close()
+
+
 class BranchLoop(HaltingLoop):
     """What the branches of one instance share: queue, numbers, history, and the fault that stops them all."""
 
     __slots__ = (
         "branch_numbers", "branches", "current", "dead", "depth", "failed", "failure", "fault", "future_numbers", "history",
-        "interrupt", "program", "ready", "result", "root",
+        "interrupt", "program", "ready", "result", "root", "unbegun",
     )  # fmt: skip
 
     def __init__(self, program: Program) -> None:
@@ -82,6 +100,7 @@ class BranchLoop(HaltingLoop):
         self.interrupt: BaseException | None = None
         self.result: bytes | None = None
         self.failure: Failure | None = None
+        self.unbegun: list[Unbegun] = []
         # The numbers that branches and futures hash by.
         self.branch_numbers = count()
         self.future_numbers = count()
@@ -116,6 +135,20 @@ class BranchLoop(HaltingLoop):
         except Exception as failing:
             self.halt_for_bug(failing, self.current)
             return None
+
+    def has_unbegun(self) -> bool:
+        """Halts for a coroutine that nobody will await any more: nothing holds it, or no branch is left."""
+        made, self.unbegun = self.unbegun, []
+        for each in made:
+            if each[0].cr_suspended or each[0].cr_frame is None:
+                continue
+            self.unbegun.append(each)
+            if not self.branches or _references(each) <= _REFERENCES_OF_DROPPED:
+                _, name, code, instruction = each
+                place = f"{os.path.basename(code.co_filename)}:{line_of(code, instruction)}"
+                said = f"{name} was called and not awaited, {place}; write `await {name}(...)`."
+                self.fault = self.fault or Fault("bug", said, None, None)
+        return self.fault is not None
 
     def root_returned(self, value: object) -> None:
         """Encodes the result at once: other branches may still change what it holds."""

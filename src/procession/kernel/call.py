@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import random as standard_random
+import sys
 from asyncio.events import _get_running_loop
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
@@ -138,6 +139,15 @@ async def perform(
     call = Call(_home(operation), kind, operation, decode, rebuild, True)
     call.ask(input, due_us)
     return await call
+
+
+def to_be_awaited(coroutine: Coroutine[Any, Any, R], name: str) -> Coroutine[Any, Any, R]:
+    """The same coroutine, for the caller of whoever made it: the instance halts if nobody ever awaits it."""
+    loop = _get_running_loop()
+    if type(loop) is Loop:
+        frame = sys._getframe(2)
+        loop.unbegun.append((coroutine, name, frame.f_code, frame.f_lasti))
+    return coroutine
 
 
 def set_attributes(values: bytes) -> None:

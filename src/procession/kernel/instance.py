@@ -187,7 +187,10 @@ class Instance:
                         swallowed += not was_closed
             finally:
                 loop.leave()
-        for rest in (loop.branches, loop.open, loop.ready, loop.failed):
+        for unbegun in loop.unbegun:
+            if not unbegun[0].cr_suspended:
+                unbegun[0].close()  # it never ran: so that Python warns of nothing
+        for rest in (loop.unbegun, loop.branches, loop.open, loop.ready, loop.failed):
             rest.clear()
         loop.root = loop.fault = loop.instance = None
         self._chances = None
@@ -298,6 +301,8 @@ class Instance:
         """Ends the instance when root and branches have ended; says so when it can never happen."""
         loop = self._loop
         if loop.fault is not None or self.state is not InstanceState.RUNNING:
+            return
+        if loop.unbegun and loop.failure is None and loop.has_unbegun():
             return
         if not loop.branches:
             self._end()

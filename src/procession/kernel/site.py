@@ -95,6 +95,11 @@ def _position(code: CodeType, lasti: int, module: str) -> Frame:
     return frame
 
 
+def line_of(code: CodeType, instruction: int) -> int:
+    """The line that an instruction stands for."""
+    return _position(code, instruction, "").line
+
+
 def site_from(frame: FrameType | None, before: Site) -> Site:
     """The site of whatever `frame` is doing, in a branch that was created at `before`."""
     path: list[Frame] = []

@@ -1,6 +1,7 @@
 """Time, chance and notes inside a process: stand-ins that give the same in every replay."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -45,14 +46,22 @@ def deadline(written: Written) -> asyncio.Timeout:
     return asyncio.timeout(length_us / 1_000_000)
 
 
-async def after(written: Written) -> Elapsed:
+def after(written: Written) -> Coroutine[Any, Any, Elapsed]:
     """Waits this long, durably. Raises nothing; withdrawn if its branch is cancelled."""
+    return kernel.to_be_awaited(_after(written), "after")
+
+
+async def _after(written: Written) -> Elapsed:
     _require_process("after()")
     return await _timer(_calendar_time(written).after(kernel.now_us()))
 
 
-async def until(moment: datetime) -> Elapsed:
+def until(moment: datetime) -> Coroutine[Any, Any, Elapsed]:
     """Waits for a moment, durably; one that has passed is due at once. A moment without a time zone is refused."""
+    return kernel.to_be_awaited(_until(moment), "until")
+
+
+async def _until(moment: datetime) -> Elapsed:
     _require_process("until()")
     if moment.tzinfo is None:
         raise InvalidValue(

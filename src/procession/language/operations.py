@@ -146,7 +146,7 @@ class Operation(Signed[R], Generic[P, R]):
         its type; `OutsideProcess` where no instance runs.
         """
         # Not Coroutine[Any, Any, R]: the type of `asyncio.gather` over different operations would become Any for mypy.
-        return self._perform(args, kwargs)
+        return kernel.to_be_awaited(self._perform(args, kwargs), self.name)
 
     async def _perform(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
         if kernel.current() is None:

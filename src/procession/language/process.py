@@ -107,7 +107,7 @@ class Process(Signed[R], Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R]:
         """Awaiting a process is not starting one: raises `OutsideProcess`, or in a process that there are no children yet."""
-        return self._await()
+        return kernel.to_be_awaited(self._await(), self.name)
 
     async def _await(self) -> R:
         if kernel.current() is not None:
