@@ -1,6 +1,8 @@
 """A new application: complete or not there at all."""
 
 import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -40,7 +42,16 @@ def test_a_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "leave").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["json", "procession", "class", "1st", "söhne", "a" * 61, "a$b"])
+@pytest.mark.slow
+def test_the_tests_of_a_new_application_pass(tmp_path: Path) -> None:
+    made = make_application(tmp_path / "time-off")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    run = subprocess.run(command, cwd=made.folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "2 passed" in run.stdout
+
+
+@pytest.mark.parametrize("name", ["json", "procession", "tests", "class", "1st", "söhne", "a" * 61, "a$b"])
 def test_a_name_that_cannot_be_a_package_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnusableName):
         make_application(tmp_path / name)

@@ -73,4 +73,6 @@ def test_a_run_without_processes_loads_nothing_of_the_engine() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = run.stdout.split()
     assert "procession.testing.plugin" in loaded
-    assert [name for name in loaded if name.startswith(("sqlalchemy", "pydantic", "procession.engine", "sqlite3"))] == []
+    assert [
+        name for name in loaded if name.startswith(("sqlalchemy", "pydantic", "procession.engine", "sqlite3"))
+    ] == []

@@ -1,4 +1,4 @@
-"""`procession export log`: the event log as a file for other programs."""
+"""`procession export`: the event log for other programs, and one history for a test."""
 
 import contextlib
 import csv
@@ -39,6 +39,8 @@ def declare(app: typer.Typer) -> None:
     export = typer.Typer(help="Write what happened for other programs.", no_args_is_help=True)
     example = "procession export log --format csv --output log.csv"
     command(export, "log", example=example, panel=LOOKING, without=("format",))(export_log)
+    example = "procession export history leave-17 --output tests/leave-17.json"
+    command(export, "history", example=example, panel=LOOKING, without=("format",))(export_history)
     app.add_typer(export, name="export", rich_help_panel=LOOKING)
 
 
@@ -60,6 +62,29 @@ def export_log(
             _write_csv(rows, target)
         else:
             _write_json(rows, target)
+
+
+def export_history(
+    invocation: Invocation,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The instance: leave-17, a UUID, or process:business key.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="The file to write (default: print).")
+    ] = None,
+) -> None:
+    """Write the history of an instance, to be replayed by a test: `world.replay("FILE")`.
+
+    It holds everything that was handed over, and the secret that chance depends on: keep it as you keep the store.
+    """
+    from procession.services.histories import export_history as read_history
+
+    application = invocation.application()
+    with contextlib.redirect_stdout(sys.stderr):
+        history = read_history(application, name)
+    with _target(invocation, output) as target:
+        json.dump(history.to_json(), target, ensure_ascii=False, indent=1)
+        target.write("\n")
 
 
 @contextlib.contextmanager

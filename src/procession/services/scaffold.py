@@ -96,6 +96,8 @@ def _package_name(name: str) -> str:
         why = f"{name!r} cannot be the name of a Python package."
     elif package in sys.stdlib_module_names or package == "procession":
         why = f"A package called {package!r} would hide the one that Python or Procession itself uses."
+    elif package == "tests":
+        why = "A package called 'tests' would lie where its own tests do."
     if why:
         raise UnusableName(
             why, subject=name, remedy='Choose letters, digits and "-", for example "leave". Nothing was written.'
@@ -167,12 +169,43 @@ async def leave(days: int, reason: str) -> str:
     return "enjoy" if await approve(days, reason) else "let us talk"
 '''
 
+_TEST = '''\
+"""What happens to a request for leave. Run with `pytest`; `world` is a fixture that comes with Procession."""
+
+from procession.testing import World
+
+from @PACKAGE@.process import approve, leave, team
+
+
+def test_the_leave_is_granted_by_a_colleague(world: World) -> None:
+    ann, bob = world.person("ann"), world.person("bob", roles=[team])
+    request = ann.start(leave, days=3, reason="a trip")
+    world.expect(team).has(1, due="Wednesday")
+    bob.complete(approve, True)
+    assert request.result() == "enjoy"
+
+
+def test_what_a_colleague_is_against_is_talked_about(world: World) -> None:
+    ann, bob = world.person("ann"), world.person("bob", roles=[team])
+    request = ann.start(leave, days=30, reason="a long trip")
+    world.advance("2 days")
+    bob.complete(approve, False)
+    assert request.result() == "let us talk"
+'''
+
 _PYPROJECT = """\
 [project]
 name = "@NAME@"
 version = "0.1.0"
 requires-python = ">=3.11"
 dependencies = ["procession"]
+
+[project.optional-dependencies]
+dev = ["pytest"]
+
+[tool.pytest.ini_options]
+testpaths = ["tests"]
+pythonpath = ["."]
 
 # With these settings a wrong argument or a forgotten await is an error in the editor.
 [tool.mypy]
@@ -191,8 +224,8 @@ line-length = 120
 
 [tool.ruff.lint]
 extend-select = ["I", "RUF"]
-# Types under TYPE_CHECKING cannot be read when the process runs.
-ignore = ["TC"]
+# Types under TYPE_CHECKING cannot be read when the process runs; the body of a task is `...`.
+ignore = ["TC", "PIE790"]
 """
 
 _README = """\
@@ -203,6 +236,7 @@ A process written in Python, run by Procession.
 | | |
 |---|---|
 | `@PACKAGE@/process.py` | the process: what is asked of whom, in which order |
+| `tests/test_process.py` | what must come of it, with people made up for the test: `pytest` |
 | `organisation.toml` | the people and their roles |
 | `procession.toml` | where everything is |
 
@@ -223,6 +257,7 @@ _TEMPLATES = {
     "organisation.toml": _ORGANISATION,
     "@PACKAGE@/__init__.py": '"""The processes of @NAME@."""\n',
     "@PACKAGE@/process.py": _PROCESS,
+    "tests/test_process.py": _TEST,
     "pyproject.toml": _PYPROJECT,
     "README.md": _README,
     ".gitignore": "__pycache__/\n.venv/\nprocession.db*\n.procession-*\n",
