@@ -59,3 +59,13 @@ def test_each_mistake_is_found_and_nothing_else(errors_in: Checker) -> None:
     found = errors_in(file)
     assert set(found) == expected, {n: found.get(n, "not found") for n in expected ^ set(found)}
     assert len(expected) >= 20
+
+
+@CHECKERS
+def test_tests_of_processes_are_typed_and_their_mistakes_found(errors_in: Checker) -> None:
+    assert errors_in(CASES / "world_shapes.py") == {}
+    file = CASES / "world_refused.py"
+    expected = {n for n, line in enumerate(file.read_text().splitlines(), start=1) if line.endswith("# refused")}
+    found = errors_in(file)
+    assert set(found) == expected, {n: found.get(n, "not found") for n in expected ^ set(found)}
+    assert len(expected) >= 15

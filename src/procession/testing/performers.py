@@ -135,7 +135,7 @@ class Actor:
         """Give the one item of a task back."""
         self.item(task, of=of).put_back()
 
-    def answers(self, task: Task[..., Any, F], answer: F | Callable[..., F]) -> "Actor":
+    def answers(self, task: Task[P, Any, F], answer: F | Callable[P, F]) -> "Actor":
         """From now on complete each item of a task at once: with this answer, or what a function makes of the inputs."""
         self.machine.learn(task)
         given: Callable[..., Any] = answer if callable(answer) else lambda **_: answer
