@@ -249,7 +249,7 @@ async def test_a_command_over_the_payload_limit_halts(host: Host) -> None:
     name = await world.start(verbose)
 
     assert world.state(name) == "halted"
-    assert "1" in world.halt(name)["message"] and "Payload" in world.halt(name)["message"]
+    assert world.halt(name)["code"] == "payload-limit"
 
 
 async def test_a_result_of_the_process_over_the_payload_limit_halts(host: Host) -> None:
@@ -335,3 +335,27 @@ async def test_an_instance_that_makes_up_for_many_missed_moments_goes_on(host: H
     await world.pass_time("500 days")
 
     assert world.result(name) == 365
+
+
+async def test_many_timers_that_were_set_before_are_no_loop_though_each_sets_another(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("procession.engine.deciding.MOST_TIMERS_WITHOUT_TIME", 10)
+    team = Function("Team", owner="ann@acme.example")
+
+    @process(owner=team)
+    async def reminding() -> int:
+        async def remind(number: int) -> int:
+            await asyncio.sleep(60 + number)
+            if number % 10 == 0:
+                await until(datetime(2020, 1, 1, tzinfo=UTC))
+            return 1
+
+        return sum(await asyncio.gather(*(remind(number) for number in range(60))))
+
+    world = await host.open(reminding)
+    name = await world.start(reminding)
+    world.skip("1 day")
+    await world.pass_time("1 minute")
+
+    assert world.result(name) == 60

@@ -360,3 +360,28 @@ async def test_an_attribute_with_a_name_that_cannot_be_one_halts(host: Host) -> 
     world = await host.open(misnamed)
     name = await world.start(misnamed)
     assert "attribute" in world.halt(name)["message"]
+
+
+async def test_what_is_too_large_to_ask_for_halts_though_the_process_swallows_every_error(host: Host) -> None:
+    clerks = Function("Clerks", owner="ann@acme.example")
+
+    @clerks.task()
+    async def read(text: str) -> str: ...
+
+    @process(owner=clerks)
+    async def swallowing(how: str) -> str:
+        try:
+            if how == "await":
+                return await read(TOO_MUCH)
+            if how == "request":
+                return await read.request(TOO_MUCH)
+            attribute(text=TOO_MUCH)
+        except Exception:
+            return "went on"
+        return "done"
+
+    world = await host.open(swallowing)
+    for how in ("await", "request", "attribute"):
+        halt = world.halt(await world.start(swallowing, how=how))
+        assert halt["code"] == "payload-limit"
+        assert "1,000,000" in halt["message"]

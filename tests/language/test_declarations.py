@@ -14,6 +14,7 @@ import pytest
 from procession import Function, process
 from procession.calendars.durations import HOUR_US, MINUTE_US, SECOND_US
 from procession.errors import AuthorError, InvalidValue, NotDeclarable
+from procession.language.codec import ValueCodec
 from procession.language.operations import Backoff, Operation, Service, Task
 from procession.language.process import Process, input_digest
 from procession.language.registry import Registry
@@ -45,6 +46,22 @@ def declared(source: str) -> ModuleType:
 
 
 AT_ONCE = [
+    ("@fn.task\nasync def a() -> int: ...", r"made.a \(made.py:2\): `@fn.task` stands without .* Write `@fn.task\(\)`"),
+    (
+        "@fn.service\nasync def a() -> int: ...",
+        r"`@fn.service` stands without its parentheses. Write `@fn.service\(\)`",
+    ),
+    ("@process\nasync def a() -> int: ...", r"`@process` stands without its parentheses. Write `@process\(owner=…\)`"),
+    ("@fn.task(deu='1 day')\nasync def a() -> int: ...", r"made.py:2: .* no option `deu`: did you mean `due`\?"),
+    ("@fn.service(zzz=1)\nasync def a() -> int: ...", r"no option `zzz`\. Its options are attempts, timeout"),
+    ("@process(onwer=fn)\nasync def a() -> int: ...", "no option `onwer`: did you mean `owner`"),
+    ("@process()\nasync def a() -> int: ...", "`@process` needs owner=…"),
+    ("@fn.task('Title')\nasync def a() -> int: ...", "takes its options by name, not 'Title' alone"),
+    (
+        "class Desk:\n  @fn.task()\n  async def a(self, x: int) -> int: ...",
+        "A task stands in the class Desk, and belongs to no object.* Write it outside of the class",
+    ),
+    ("class Desk:\n  @process(owner=fn)\n  async def a(self) -> int: ...", "A process stands in the class Desk"),
     ("@fn.task()\ndef a(x: int) -> int: ...", "A task is not async. Write `async def a"),
     ("@process(owner=fn)\ndef a(x: int) -> int: ...", "A process is not async. Write `async def a"),
     ("@process(owner=fn)\nasync def a(x: int) -> int:\n  yield 1", "A process yields. Return one value"),
@@ -268,3 +285,17 @@ def test_a_decorator_leaves_an_operation_that_knows_its_author_s_function() -> N
     assert body.__name__ == "pay"
     assert desk.pay.declared.where.startswith("tests.language.desk.pay (tests/language/desk.py:")
     assert Application.__name__ in str(desk.register.inputs.schema())
+
+
+def test_a_type_that_cannot_cross_is_refused_in_words_for_authors() -> None:
+    class Door:
+        pass
+
+    @dataclass(frozen=True)
+    class House:
+        door: Door
+
+    with pytest.raises(NotDeclarable, match=r"nothing says how a value of .*Door is written down") as refused:
+        ValueCodec(House)
+    assert "pydantic-core" not in str(refused.value)
+    assert "arbitrary" not in str(refused.value)

@@ -1,6 +1,5 @@
 """Has one request decided inside a batch, and puts the decision into rows."""
 
-import itertools
 import json
 import os
 from collections import deque
@@ -187,14 +186,16 @@ class Decider:
         rows, expected = turn.batch.timers, -1
         timers: deque[TimerRow] = deque()
         first_new: int | None = None
-        for number in itertools.count():
+        fired_new = 0
+        while True:
             if rows.changes != expected:  # more than the one that has just fired
                 timers = deque(rows.of_instance(row.id))
             if not timers or timers[0].due_us > now_us:
                 return
             first_new = first_new or max(each.call for each in timers) + 1
             timer, expected = timers.popleft(), rows.changes + 1
-            if number >= MOST_TIMERS_WITHOUT_TIME and timer.call >= first_new and row.state != InstanceState.HALTED:
+            fired_new += timer.call >= first_new
+            if fired_new > MOST_TIMERS_WITHOUT_TIME and row.state != InstanceState.HALTED:
                 self.advance.stop(turn, row, TimerFired(now_us, timer.call, timer.due_us), NO_PROGRESS)
                 return
             self._fire(turn.caused_by(TIMER_ACTOR), row, timer, now_us)

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from procession import kernel
 from procession.calendars.durations import Duration, DurationUnclear
-from procession.errors import AuthorError, InvalidValue, OutsideProcess
-from procession.kernel import TIMER_OPERATION, CallKind, Failure
+from procession.errors import AuthorError, InvalidValue, OutsideProcess, PayloadTooLarge
+from procession.kernel import TIMER_OPERATION, CallKind, Failure, HaltInstance
 from procession.language.codec import ValueCodec
 from procession.language.functions import Written
 from procession.language.names import normal_name
@@ -166,7 +166,10 @@ def _attribute_json(name: str, value: AttributeValue) -> str:
         return "null"
     for cls in _ATTRIBUTE_TYPES:
         if isinstance(value, cls):
-            return _attribute_codec(cls).encode(value).decode()
+            try:
+                return _attribute_codec(cls).encode(value).decode()
+            except PayloadTooLarge as error:
+                raise HaltInstance("payload-limit", f"The attribute {name}: {error}") from error
     raise InvalidValue(
         f"The attribute {name} is a {type(value).__name__}, and can hold one value only.",
         problems={name: f"is a {type(value).__name__}"},

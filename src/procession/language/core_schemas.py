@@ -4,6 +4,7 @@ pydantic turns an annotation into a tree of plain dictionaries before it builds 
 names its parts and walks it; `rewriting` changes it, `fields` describes it.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -53,15 +54,25 @@ def schema_of(annotation: Any, where: str) -> Schema:
             remedy="If it is imported under `if TYPE_CHECKING:`, import it as usual: values are checked by their types.",
         ) from None
     except (PydanticUserError, TypeError, NameError, RecursionError) as error:
-        reason = str(error).split("\n", 1)[0].rstrip(".")
         raise NotDeclarable(
-            f"{where}: the type {type_name(annotation)} cannot cross a hand-off ({reason}).",
+            f"{where}: the type {type_name(annotation)} cannot cross a hand-off: {_why_not(error, annotation)}.",
             subject=where,
             remedy="Use frozen dataclasses, pydantic models, enums, numbers, Decimal, texts, dates, and lists or unions.",
         ) from None
     if core["type"] != "definitions":
         return Schema(core)
     return Schema(core["schema"], {definition["ref"]: definition for definition in core["definitions"]})
+
+
+def _why_not(error: Exception, annotation: Any) -> str:
+    """In our own words: pydantic's advice is for who configures a model of pydantic's."""
+    if isinstance(error, RecursionError):
+        return "it contains itself without end"
+    found = re.search(r"schema for (.+?)\. Set", str(error))
+    if found is None and isinstance(error, PydanticUserError) and "schema for" not in str(error):
+        return str(error).split("\n", 1)[0].split(". ", 1)[0].rstrip(".")
+    unknown = re.sub(r"^<(class ')?|'?>$|^typing\.", "", found[1]) if found else type_name(annotation)
+    return f"nothing says how a value of {unknown} is written down and read back"
 
 
 def type_name(annotation: Any) -> str:

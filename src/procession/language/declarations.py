@@ -5,7 +5,7 @@ import inspect
 import os
 import typing
 from collections.abc import Callable, Iterable
-from types import CodeType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from procession.calendars.durations import Duration, DurationUnclear
@@ -32,6 +32,12 @@ class Declared:
         self.where = place_of(body)
         self.is_async = inspect.iscoroutinefunction(body)
         self._signature = inspect.signature(body)
+        within = body.__qualname__.rpartition(".")[0]
+        if within and not within.endswith("<locals>"):
+            raise self.fault(
+                f"{what} stands in the class {within.rpartition('.')[2]}, and belongs to no object: nobody could replay `self`.",
+                "Write it outside of the class, and hand over what it needs as parameters.",
+            )
         if inspect.isasyncgenfunction(body) or inspect.isgeneratorfunction(body):
             raise self.fault(f"{what} yields.", "Return one value instead.")
         if not self.is_async and not may_be_sync:
@@ -102,10 +108,16 @@ def place_of(body: FunctionType) -> str:
 
 def place_of_caller() -> str:
     """The file and line of the author's source that is making a declaration now."""
+    frame = frame_of_caller()
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "?"
+
+
+def frame_of_caller() -> FrameType | None:
+    """The frame of the author's source that is making a declaration now."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").startswith("procession.language"):
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "?"
+    return frame
 
 
 def duration_at(where: str, option: str, written: Any, parse: Callable[[Any], Duration]) -> Duration:

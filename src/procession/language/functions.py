@@ -18,6 +18,7 @@ from procession.language.operations import (
     Task,
     TaskOptions,
 )
+from procession.language.options import with_options
 from procession.language.selection import Role, Selection
 
 Written = str | timedelta
@@ -66,6 +67,7 @@ class Function(BusinessFunction):
         raises: Iterable[type[Exception]] = (),
         was: Iterable[str] = (),
     ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Task[P, R, R]]: ...
+    @with_options
     def task(
         self,
         *,
@@ -103,6 +105,7 @@ class Function(BusinessFunction):
 
         return declare
 
+    @with_options
     def service(
         self,
         *,

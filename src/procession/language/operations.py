@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from procession import kernel
 from procession.calendars.durations import Duration
-from procession.errors import InvalidValue, NotDeclarable, OutsideProcess
+from procession.errors import InvalidValue, NotDeclarable, OutsideProcess, PayloadTooLarge
 from procession.kernel import Call, CallKind, HaltInstance
 from procession.language.codec import ArgumentsCodec, ValueCodec
 from procession.language.declarations import Declared, checked_name, former_names
@@ -151,7 +151,7 @@ class Operation(Signed[R], Generic[P, R]):
     async def _perform(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
         if kernel.current() is None:
             raise self._outside()
-        raw = self.inputs.encode(args, kwargs)
+        raw = self._written(args, kwargs)
         return await kernel.perform(self.kind, self.id, raw, decode=self._recorded, rebuild=self.errors.rebuild)
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
@@ -161,8 +161,15 @@ class Operation(Signed[R], Generic[P, R]):
         """
         if kernel.current() is None:
             raise self._outside()
-        raw = self.inputs.encode(args, kwargs)
+        raw = self._written(args, kwargs)
         return kernel.request(self.kind, self.id, raw, decode=self._recorded, rebuild=self.errors.rebuild)
+
+    def _written(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The arguments as they cross. What is too large to cross halts, even where the process swallows errors."""
+        try:
+            return self.inputs.encode(args, kwargs)
+        except PayloadTooLarge as error:
+            raise HaltInstance("payload-limit", str(error)) from error
 
     def _recorded(self, raw: bytes) -> R:
         """A result as it was recorded. What the present type cannot read halts, even where the process swallows errors."""

@@ -14,6 +14,7 @@ from procession.language.failures import ErrorCodec, failing
 from procession.language.fields import label_of
 from procession.language.names import normal_name
 from procession.language.operations import BusinessFunction, Operation, P, R
+from procession.language.options import with_options
 from procession.language.signed import Signed
 from procession.language.templates import Template, title_text
 
@@ -126,6 +127,7 @@ class Process(Signed[R], Generic[P, R]):
         return f"<process {self.name}>"
 
 
+@with_options
 def process(
     *,
     owner: BusinessFunction,
