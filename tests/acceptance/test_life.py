@@ -97,7 +97,9 @@ def test_a_local_time_is_read_in_the_zone_of_the_application_and_kept_in_utc(sho
 
 def test_commands_go_to_the_engine_that_runs(leave: Terminal) -> None:
     with leave.serving() as server:
-        assert "is open in the engine" in leave.fail("serve")
+        told = leave.fail("serve")
+        assert f"An engine runs already (process {server.ready['process']})" in told
+        assert "nothing to do" in told
         leave.succeed("start", "leave", "days=3", "reason=a", "--as", "ann")
         assert server.wait_for("started by ann")["instance"] == "leave-1"
         leave.succeed("work", "complete", "1", "yes", "--as", "bob")
@@ -142,7 +144,8 @@ def test_a_service_that_needs_attention_is_retried_completed_or_failed_by_hand(s
         assert "the ledger is down" in shop.succeed("show", "handle-1")
         call = str(next(w["call"] for w in shop.answer("show", "handle-1")["waits"] if w["kind"] == "service"))
         (shop.folder / "ledger.txt").write_text("L-")
-        shop.succeed("retry", "handle-1", "--call", call, "--reason", "the ledger is back")
+        told = shop.succeed("retry", "handle-1", "--call", call, "--reason", "the ledger is back")
+        assert f"Call {call} of handle-1, Ledger.book, is being attempted again." in told
         shop.succeed("complete-call", "handle-2", call, "--value", '"by telephone"', "--reason", "telephone")
         shop.succeed("fail-call", "handle-3", call, "--message", "the customer is gone")
         for item in ("2", "4"):

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from procession.engine.advance import DoesNotReplay
+from procession.engine.differences import told_inputs
+from procession.kernel import CallKind, CallRequested, Divergence, RequestCall
 from procession.services.call_stacks import halt_of
 from procession.services.commands import CancelInstance, ClaimItem, CompleteItem
 from procession.services.places import Places
@@ -35,6 +37,36 @@ async def test_a_divergence_tells_the_line_that_asked_then_and_the_line_that_ask
     assert halt.message == answer["halted"]
     with pytest.raises(DoesNotReplay, match=r"`if await check\(order\):`.*`if await pack\(order\)"):
         await world.retry(name)
+
+
+async def test_an_input_that_differs_is_told_with_both_values_and_what_is_to_be_suspected(host: Host) -> None:
+    world, name = await sold(host)
+    await released(world, host, ("    order = Order(number,", "    order = Order(number + 1,"))
+
+    answer = await world.complete(name, True)
+
+    assert "another input" in answer["halted"]
+    assert '"number":' not in answer["halted"], "what many may read has no values"
+    halt = shown(world, name)
+    assert halt.recorded_input is not None and '"number":7' in halt.recorded_input
+    assert halt.made_input is not None and '"number":8' in halt.made_input
+    assert "If it did not, the input depends on the clock, chance" in halt.remedy
+    with pytest.raises(
+        DoesNotReplay, match=r'Recorded input: .*"number":7.*Input now: .*"number":8.*If the source did'
+    ):
+        await world.retry(name)
+
+
+def test_long_inputs_are_cut_around_what_differs() -> None:
+    long = "x" * 5_000
+    recorded = CallRequested(0, 1, CallKind.TASK, "Team.t", f'{{"a":"{long}","n":1}}'.encode(), b"", None, 0)
+    made = RequestCall(1, CallKind.TASK, "Team.t", f'{{"a":"{long}","n":2}}'.encode(), None, ())
+
+    told = told_inputs(Divergence("", call=1, recorded=recorded, made=made))
+
+    assert len(told) < 600
+    assert '"n":1}. Input now: …' in told and '"n":2}.' in told
+    assert told_inputs(Divergence("", call=1, recorded=recorded, made=None)) == ""
 
 
 async def test_a_recorded_call_that_is_asked_for_no_more_is_told_with_its_line(host: Host) -> None:

@@ -34,9 +34,9 @@ def listed(subject: SqliteSubject) -> SqliteSubject:
     ("wanted", "expected"),
     [
         (InstanceFilter(), ["order-2", "leave-2", "order-1", "leave-1"]),
-        (InstanceFilter(process="order"), ["order-2", "order-1"]),
+        (InstanceFilter(processes=("order",)), ["order-2", "order-1"]),
         (InstanceFilter(states=["halted"]), ["order-2"]),
-        (InstanceFilter(states=["halted", "running"], process="leave"), ["leave-2", "leave-1"]),
+        (InstanceFilter(states=["halted", "running"], processes=("leave",)), ["leave-2", "leave-1"]),
         (InstanceFilter(business_key="A-1"), ["order-1", "leave-1"]),
         (InstanceFilter(text="SUMMER"), ["leave-1"]),
         (InstanceFilter(text="a-2"), ["leave-2"]),
@@ -44,7 +44,7 @@ def listed(subject: SqliteSubject) -> SqliteSubject:
         (InstanceFilter(text="%"), ["order-1"]),
         (InstanceFilter(text="_"), []),
         (InstanceFilter(since_us=NOW + 2), ["order-2", "leave-2"]),
-        (InstanceFilter(process="nothing"), []),
+        (InstanceFilter(processes=("nothing",)), []),
     ],
 )
 def test_instances_are_listed_by_filter_newest_first(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from procession import kernel
@@ -197,6 +198,25 @@ def test_the_stack_of_an_error_is_where_it_was_raised() -> None:
         "1 / amount",
     ]
     assert case.halt.stack[0].frames[-1].variables == {"amount": 0}
+
+
+def test_code_that_a_class_generates_for_itself_is_no_part_of_a_stack() -> None:
+    @dataclass
+    class Line:
+        amount: int
+
+        def __post_init__(self) -> None:
+            raise ValueError(self.amount)
+
+    async def main() -> None:
+        await op("a")
+        Line(1)
+
+    case = Driven(main)
+    case.complete("a")
+    assert case.halt is not None
+    functions = [each.frame.function.rpartition(".")[2] for each in case.halt.stack[0].frames]
+    assert functions[-2:] == ["main", "__post_init__"]
 
 
 def test_frames_of_asyncio_and_of_the_package_are_no_part_of_a_site() -> None:

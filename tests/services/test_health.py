@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from procession.engine.clock import VirtualClock
+from procession.errors import NotAStore, StoreNotUsable
 from procession.services import health, replaying
-from procession.services.commands import CompleteItem, SaveDraft, StartInstance
+from procession.services.application import open_application
+from procession.services.commands import CancelInstance, CompleteItem, SaveDraft, StartInstance
 from procession.services.health import HealthReport, examine
+from procession.services.reading import Reading
 from procession.services.worklist import BodyFailed
 from procession.store.lock import StoreLock
 from procession.store.sqlite_defects import SqliteDefect
@@ -193,3 +196,29 @@ def test_the_engine_that_runs_is_named(office: Made) -> None:
         held.release()
     assert engine is not None
     assert (engine.process, engine.socket) == (held.holder.pid, "/run/somewhere")
+
+
+def test_a_file_of_another_program_is_told_as_that(office: Made) -> None:
+    store = office.application.store
+    for path in store.parent.glob(f"{store.name}*"):
+        path.unlink()
+    with sqlite3.connect(store) as other:
+        other.execute("CREATE TABLE page (text)")
+    with pytest.raises(NotAStore, match="another program"):
+        examine(office.application)
+    store.unlink()
+    store.mkdir()
+    with pytest.raises(StoreNotUsable, match="is a folder"):
+        examine(office.application)
+
+
+def test_a_service_out_of_attempts_is_told_in_a_sentence(office: Made) -> None:
+    kept = json.dumps({"type": "ConnectionError", "message": "flaky", "at_us": 0, "attempt": 3})
+    with sqlite3.connect(office.application.store) as other:
+        other.execute("UPDATE service_call SET state = 'attention', last_error = ?", (kept,))
+    (concern,) = (each for each in examine(office.application).concerns if each.kind == "attention")
+    assert "needs attention: ConnectionError: flaky (attempt 3, 1970-01-01 00:00)." in concern.message
+    with Reading(office.application) as reading:
+        (service,) = (each for each in reading.instance("receive-1").waits if each.kind == "service")
+    assert service.last_error is not None
+    assert (service.last_error.type, service.last_error.attempt) == ("ConnectionError", 3)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from procession.services.commands import ClaimItem, StartInstance, WithdrawItem
+from procession.services.commands import ClaimItem, CompleteCall, CompleteItem, StartInstance, WithdrawItem
 from procession.services.desk import NoSuchInstance
 from procession.services.reading import Reading, Wanted
 from procession.services.worklist import NoSuchItem
@@ -143,3 +143,27 @@ def test_an_application_that_never_ran_is_read_as_empty(tmp_path: Path) -> None:
         with pytest.raises(NoSuchInstance):
             reading.instance("receive-1")
     assert not made.application.store.exists()
+
+
+def test_instances_started_under_a_former_name_of_the_process_are_listed_under_the_present_one(
+    office: Made, tmp_path: Path
+) -> None:
+    renamed = make_office(
+        tmp_path,
+        lambda text: text.replace(
+            'title="{letter}")\nasync def receive', 'title="{letter}", was=("receive",))\nasync def take'
+        ),
+    )
+    with Reading(replace(renamed.application, store=office.application.store)) as reading:
+        assert [row.instance for row in reading.instances(Wanted(process="take")).instances] == ["receive-1"]
+        assert reading.instances(Wanted(process="wait")).instances == ()
+
+
+def test_a_halted_instance_shows_no_stack_for_a_call_that_has_ended(tmp_path: Path) -> None:
+    made = make_office(tmp_path, lambda text: text.replace("return pages * grams", "return pages // 0"))
+    made.perform(START, CompleteCall("receive-1", 2, "1"), CompleteItem(1, "1"))
+    with Reading(made.application) as reading:
+        detail = reading.instance("receive-1")
+    assert detail.halt is not None
+    assert detail.halt.branches
+    assert (detail.branches, detail.waits, detail.note) == ((), (), "")

@@ -95,15 +95,16 @@ def _show_service(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: s
         f"{wait.attempts} of {wait.attempts_allowed} attempts" if wait.attempts_allowed else f"{wait.attempts} attempts"
     )
     text = f"  {lead} the service {wait.operation} (call {wait.call}), {since}; {attempts} made"
+    last_error = None if wait.last_error is None else wait.last_error.sentence(zone)
     if wait.state == "attention":
         say(f"{text}; it needs attention", "bold red")
-        say(f"  last error: {wait.last_error}", "red")
+        say(f"  last error: {last_error}", "red")
         say(f"  then: procession retry {instance} --call {wait.call}, complete-call or fail-call")
         return
     state = "an attempt runs now" if wait.state == "running" else f"next attempt at {local(wait.due, zone)}"
     say(f"{text}; {state}", "cyan")
-    if wait.last_error:
-        say(f"  last error: {wait.last_error}", "yellow")
+    if last_error:
+        say(f"  last error: {last_error}", "yellow")
 
 
 def _show_halt(halt: "HaltShown", zone: tzinfo, *, verbose: bool) -> None:
@@ -112,6 +113,9 @@ def _show_halt(halt: "HaltShown", zone: tzinfo, *, verbose: bool) -> None:
     if halt.branches:
         _show_frames(halt.branches[0])
     say(halt.message, "red")
+    if halt.recorded_input is not None:
+        say(f"  recorded input: {halt.recorded_input}")
+        say(f"  input now:      {halt.made_input}")
     say(halt.remedy)
     if halt.kept_waiting:
         say(f"{plural(halt.kept_waiting, 'event')} came since and will be applied then.")

@@ -12,6 +12,7 @@ import typer
 
 from procession.cli.command import LOOKING, RUNNING, Invocation, command
 from procession.cli.output import age, heading, local, plural, say, table, to_json
+from procession.errors import StoreLocked
 
 if TYPE_CHECKING:
     from procession.engine.turn import Notice
@@ -72,7 +73,22 @@ def _serve(invocation: Invocation, *, tells: bool) -> None:
             "Ending: what is under way is finished first. Again Ctrl+C ends at once; nothing is lost.",
         )
 
-    asyncio.run(serve_until_signal(application, Served(ready, ending, happened if tells else None)))
+    try:
+        asyncio.run(serve_until_signal(application, Served(ready, ending, happened if tells else None)))
+    except StoreLocked as locked:
+        raise _runs_already(locked) from locked
+
+
+def _runs_already(locked: StoreLocked) -> StoreLocked:
+    """Who starts an engine has what they want if one runs."""
+    process = getattr(locked.holder, "pid", 0)
+    who = f"An engine runs already (process {process})" if process else "An engine runs already"
+    return StoreLocked(
+        f"{who} on {locked.subject}.",
+        holder=locked.holder,
+        subject=locked.subject,
+        remedy="There is nothing to do: commands go to it. To start another, end that one first.",
+    )
 
 
 AcceptClockOption = Annotated[

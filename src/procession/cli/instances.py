@@ -246,7 +246,10 @@ def repair(invocation: Invocation, order: object) -> None:
     waiting = waiting_after(application, str(answer["instance"]), engine_runs=given.engine_runs)
 
     def in_words() -> None:
-        say(f"{answer['instance']} is {answer['state']}.")
+        if answer.get("operation"):
+            say(f"Call {answer['call']} of {answer['instance']}, {answer['operation']}, is being attempted again.")
+        else:
+            say(f"{answer['instance']} is {answer['state']}.")
         tell_of_halt(answer)
         tell_of_waiting(waiting)
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from procession.engine.differences import told_with_lines
+from procession.engine.differences import told_in_full, told_with_lines
 from procession.engine.halting import HaltRecord, record_of_divergence, record_of_fault, record_of_halt
 from procession.engine.live import LiveInstances, ProcessIsGone
 from procession.engine.turn import Turn
@@ -108,7 +108,7 @@ class Advance:
         try:
             self.live.get(batch, row)
         except (Divergence, HaltInstance, ProcessIsGone) as fault:
-            told = told_with_lines(fault, batch, self.release) if isinstance(fault, Divergence) else str(fault)
+            told = told_in_full(fault, batch, self.release) if isinstance(fault, Divergence) else str(fault)
             raise DoesNotReplay(
                 f"{row.name} does not replay on the present source: {told}",
                 subject=row.name,

@@ -131,5 +131,26 @@ def interrupted(row: ServiceCallRow, service: Service[..., object] | None, now_u
     return row._replace(state=ServiceState.DUE, due_us=now_us, last_error=error)
 
 
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """What the last attempt at a service ended with."""
+
+    type_name: str
+    message: str
+    at_us: int
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.message}" if self.message else self.type_name
+
+
+def last_error_of(row: ServiceCallRow) -> LastError | None:
+    """The last error that the row of a service call keeps, if an attempt failed already."""
+    if row.last_error is None:
+        return None
+    kept = json.loads(row.last_error)
+    return LastError(str(kept["type"]), str(kept["message"]), int(kept["at_us"]), int(kept["attempt"]))
+
+
 def _error_text(type_name: str, message: str, now_us: int, attempt: int) -> str:
     return json.dumps({"type": type_name, "message": message, "at_us": now_us, "attempt": attempt})

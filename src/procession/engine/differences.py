@@ -2,11 +2,19 @@
 
 import json
 
-from procession.kernel import CallRequested, Divergence, Site
+from procession.kernel import CallRequested, Divergence, RequestCall, Site
 from procession.store.batch import Batch
 from procession.store.releases import decode_site
 
 LONGEST_LINE = 200
+LONGEST_INPUT = 200
+SHOWN_BEFORE = 60
+
+SUSPECTS = (
+    "the input depends on the clock, chance, the order of a set, the environment or a global variable: "
+    "use now, random and uuid4 of procession, and have services read what is outside"
+)
+"""What makes the input of a call another one in replay, where nobody changed the source."""
 
 
 def told_with_lines(fault: Divergence, batch: Batch, release: int) -> str:
@@ -17,6 +25,39 @@ def told_with_lines(fault: Divergence, batch: Batch, release: int) -> str:
     if fault.made_site:
         told.append(_line("Now", fault.made_site, batch, release))
     return " ".join(filter(None, told))
+
+
+def told_in_full(fault: Divergence, batch: Batch, release: int) -> str:
+    """The same with both inputs, where a call has another one: for an answer, not for a record that many may read."""
+    return " ".join(filter(None, (told_with_lines(fault, batch, release), told_inputs(fault))))
+
+
+def told_inputs(fault: Divergence) -> str:
+    """Both inputs of a call in sentences, and what is to be suspected; nothing where something else differs."""
+    inputs = inputs_of(fault)
+    if inputs is None:
+        return ""
+    return f"Recorded input: {inputs[0]}. Input now: {inputs[1]}. If the source did not change, {SUSPECTS}."
+
+
+def inputs_of(fault: Divergence) -> tuple[str, str] | None:
+    """The recorded input of a call and the one that the source gives it now, cut around what differs."""
+    recorded, made = fault.recorded, fault.made
+    if not isinstance(recorded, CallRequested) or not isinstance(made, RequestCall):
+        return None
+    if (recorded.kind, recorded.operation) != (made.kind, made.operation):
+        return None
+    texts = recorded.input.decode(errors="replace"), made.input.decode(errors="replace")
+    same = next((at for at, (one, other) in enumerate(zip(*texts, strict=False)) if one != other), 0)
+    start = max(same - SHOWN_BEFORE, 0)
+    return _cut(texts[0], start), _cut(texts[1], start)
+
+
+def _cut(text: str, start: int) -> str:
+    if len(text) <= LONGEST_INPUT:
+        return text
+    piece = text[start : start + LONGEST_INPUT]
+    return f"{'…' if start else ''}{piece}{'…' if start + len(piece) < len(text) else ''}"
 
 
 def _line(when: str, site: Site, batch: Batch, release: int) -> str:

@@ -8,6 +8,7 @@ import json
 import traceback
 from dataclasses import dataclass, replace
 
+from procession.engine.differences import inputs_of
 from procession.errors import ProcessionError
 from procession.kernel import BranchStack, Divergence, Halt, HaltInstance, Site
 from procession.language.failures import clean_text, message_of
@@ -67,6 +68,8 @@ def _divergence(fault: Divergence) -> dict[str, object]:
     detail: dict[str, object] = {"call": fault.call}
     if fault.made_site is not None:
         detail["made_site"] = _site(fault.made_site)
+    if (inputs := inputs_of(fault)) is not None:
+        detail["recorded_input"], detail["made_input"] = inputs
     recorded_site = getattr(fault.recorded, "site", None)
     if recorded_site:
         detail["recorded_site"] = recorded_site

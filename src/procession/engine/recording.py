@@ -2,7 +2,7 @@
 
 import json
 
-from procession.engine.attempts import ServiceState
+from procession.engine.attempts import ServiceState, last_error_of
 from procession.engine.contract import Request
 from procession.engine.dispatcher import AttemptToRun
 from procession.engine.turn import Turn
@@ -57,8 +57,8 @@ def change_service(turn: Turn, row: ServiceCallRow) -> None:
     if changed.state == ServiceState.DUE:
         turn.effects.expect(changed.due_us)
     else:
-        name = turn.batch.instances.get(row.instance).name
-        turn.notice(changed.due_us, name, f"{row.operation} needs attention: {row.last_error}")
+        name, error = turn.batch.instances.get(row.instance).name, last_error_of(changed)
+        turn.notice(changed.due_us, name, f"{row.operation} needs attention: {error} (attempt {changed.attempts})")
 
 
 def let_wait(batch: Batch, instance: int, event: Event) -> None:

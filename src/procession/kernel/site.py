@@ -73,7 +73,13 @@ def end_of_path(code: CodeType) -> None:
     _KEPT.append(code)
 
 
+# What classes generate for themselves (`__init__` of a dataclass) is in no file that one could open.
+_GENERATED = ("<string>", "<frozen ", "<attrs generated")
+
+
 def _is_authors(filename: str) -> bool:
+    if filename.startswith(_GENERATED):
+        return False
     return not filename.startswith(_MACHINERY) or filename.startswith(_EXAMPLES)
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from procession.engine import asyncio_names
+from procession.engine.differences import SUSPECTS, told_inputs
 from procession.engine.fences import fence_down, fence_up, install_fences
 from procession.engine.present_names import in_present_names
 from procession.errors import ProcessionError
-from procession.kernel import BranchStack, Divergence, HaltInstance, Instance
+from procession.kernel import BranchStack, CallRequested, Divergence, HaltInstance, Instance, InstanceState
 from procession.language.registry import Registry
 from procession.services.places import Places
 from procession.services.records import BranchShown, HaltShown, moment
@@ -44,13 +45,35 @@ def stacks_of(
     if row.ended_us is not None:
         return Stacks((), "none")
     try:
-        return Stacks(_by_replay(row, history, places, load, with_variables), "replay")
+        branches = _by_replay(row, history, places, view, load, with_variables=with_variables)
     except ReplayFailed as failed:
-        return Stacks(_by_record(row, history, places, view), "record", str(failed))
+        recorded = _by_record(row, history, places, view)
+        is_told = row.state == InstanceState.HALTED and not recorded  # its halt says why, and nothing follows
+        return Stacks(recorded, "record", "" if is_told else str(failed))
+    if row.state == InstanceState.HALTED:
+        # Where it was before what came in last: a call that this ended is waited for by nobody.
+        still_open = open_requests(history)
+        branches = tuple(branch for branch in branches if branch.call in still_open)
+    return Stacks(branches, "replay")
+
+
+def _recorded_line(divergence: Divergence, places: Places, view: View) -> str:
+    """The line that asked then, for a call that the source no longer asks for in the same way."""
+    site = view.site(divergence.recorded.site) if isinstance(divergence.recorded, CallRequested) else None
+    if site is None:
+        return ""
+    frames = places.branch_of_release(decode_site(site.frames), site.release).frames
+    return f"Recorded: {frames[-1].module} line {frames[-1].line}: `{frames[-1].source.strip()}`." if frames else ""
 
 
 def _by_replay(
-    row: InstanceRow, history: list[EventRow], places: Places, load: Callable[[], Registry], with_variables: bool
+    row: InstanceRow,
+    history: list[EventRow],
+    places: Places,
+    view: View,
+    load: Callable[[], Registry],
+    *,
+    with_variables: bool,
 ) -> tuple[BranchShown, ...]:
     try:
         registry = load()
@@ -76,7 +99,10 @@ def _by_replay(
             for stack in _worth_showing(stacks)
         )
     except Divergence as divergence:
-        raise ReplayFailed(f"The present source does not fit its history: {divergence}") from divergence
+        told = " ".join(
+            filter(None, (divergence.message, _recorded_line(divergence, places, view), told_inputs(divergence)))
+        )
+        raise ReplayFailed(f"The present source does not fit its history: {told}") from divergence
     except HaltInstance as halt:
         raise ReplayFailed(f"The present source halts on its history: {halt.message}") from halt
     except ProcessionError as error:
@@ -136,19 +162,23 @@ def halt_of(row: InstanceRow, places: Places, waiting: int) -> HaltShown | None:
         code=code,
         message=str(record.get("message", "")),
         at=moment(int(record.get("at_us", row.now_us))),
-        remedy=remedy_for(code, row.name, branches),
+        remedy=remedy_for(code, row.name, branches, other_input="recorded_input" in record),
         branches=branches,
         traceback=str(record.get("traceback", "")),
         kept_waiting=waiting,
+        recorded_input=record.get("recorded_input"),
+        made_input=record.get("made_input"),
     )
 
 
-def remedy_for(code: str, instance: str, branches: tuple[BranchShown, ...]) -> str:
+def remedy_for(code: str, instance: str, branches: tuple[BranchShown, ...], *, other_input: bool = False) -> str:
     """What to do about a halt."""
     retry = f"then `procession retry {instance}`. Nothing is lost meanwhile."
     innermost = branches[0].frames[-1] if branches and branches[0].frames else None
     place = f"{innermost.file}:{innermost.line}" if innermost is not None else "the process"
     match code:
+        case "divergence" if other_input:
+            return f"If the source changed, undo that change for this instance. If it did not, {SUSPECTS}. In both cases {retry}"
         case "divergence":
             return f"The source changed in a way that its history does not fit: undo that change for this instance, {retry}"
         case "history-limit":

@@ -11,6 +11,7 @@ from procession.kernel import InstanceState
 from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.call_stacks import halt_of
+from procession.services.last_errors import last_error_shown
 from procession.services.places import Places
 from procession.services.records import moment
 from procession.services.replaying import replay_running
@@ -103,10 +104,12 @@ def examine(application: Application) -> HealthReport:
         return _report(application, version, defects, concerns)
     readers = open_readers(application.store)
     try:
+        with readers.snapshot():
+            pass  # before its rows are looked at: the file may not be a store at all
         checks = _check_store(application, concerns)
         with readers.snapshot() as view:
             concerns += _halted(application, view)
-            concerns += _in_attention(view)
+            concerns += _in_attention(application, view)
             concerns += _failed_bodies(view, registry)
             concerns += _overdue(view)
             concerns += _clock(view)
@@ -150,16 +153,18 @@ def _halted(application: Application, view: View) -> list[Concern]:
     return concerns
 
 
-def _in_attention(view: View) -> list[Concern]:
+def _in_attention(application: Application, view: View) -> list[Concern]:
     concerns = []
     for call in view.attention(limit=MOST_LISTED):
         row = view.instances.find(call.instance)
         name = row.name if row is not None else str(call.instance)
+        error = last_error_shown(call)
+        told = "" if error is None else f": {error.sentence(application.zone)}"
         concerns.append(
             Concern(
                 "attention",
                 name,
-                f"Call {call.call} of {name}, {call.operation}, failed {call.attempts} times: {call.last_error}",
+                f"Call {call.call} of {name}, {call.operation}, needs attention{told}.",
                 f"Mend the cause and `procession retry {name} --call {call.call}`; or end it with `procession complete-call` "
                 f"or `procession fail-call`.",
             )

@@ -21,6 +21,7 @@ from procession.services.foreseeing import Foreseen, foresee_withdrawal
 from procession.services.former_roles import with_former_roles
 from procession.services.forms import form_fields
 from procession.services.instances import get_process
+from procession.services.last_errors import last_error_shown
 from procession.services.naming import find_instance
 from procession.services.narrating import history_of, json_of
 from procession.services.places import Places
@@ -103,7 +104,7 @@ class Reading:
     def instances(self, wanted: Wanted) -> InstanceList:
         """Instances, newest first."""
         since_us = None if wanted.since is None else int(wanted.since.timestamp() * 1_000_000)
-        chosen = InstanceFilter(wanted.process, wanted.states, None, wanted.text, since_us)
+        chosen = InstanceFilter(self._names_of(wanted.process), wanted.states, None, wanted.text, since_us)
         with self._snapshot() as view:
             rows = [] if view is None else view.instances.list(chosen, limit=wanted.limit + 1)
         summaries = tuple(_summary(row) for row in rows[: wanted.limit])
@@ -149,6 +150,16 @@ class Reading:
 
     def _find(self, view: View | None, reference: str) -> InstanceRow | None:
         return find_instance(view, reference, lambda: self.registry) if view is not None else None
+
+    def _names_of(self, process: str | None) -> tuple[str, ...]:
+        """All names that instances of a process may be stored under; none where no process is asked for."""
+        if process is None:
+            return ()
+        try:
+            found = self.registry.find_process(process)
+        except ProcessionError:
+            found = None  # the application does not load at the moment
+        return (process,) if found is None else (found.name, *found.was)
 
     def _with_former_names(self, roles: Collection[str]) -> Collection[str]:
         try:
@@ -274,7 +285,7 @@ class Reading:
             is_overdue=False,
             attempts=row.attempts,
             attempts_allowed=allowed,
-            last_error=row.last_error,
+            last_error=last_error_shown(row),
         )
 
     @contextmanager

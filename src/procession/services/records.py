@@ -4,7 +4,7 @@ Times are aware and in UTC; values that crossed a hand-off are JSON as it was re
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -112,6 +112,21 @@ class ItemDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorShown:
+    """What the last attempt at a service ended with."""
+
+    type: str
+    message: str
+    at: datetime
+    attempt: int
+
+    def sentence(self, zone: tzinfo) -> str:
+        """In words, for people of this zone."""
+        told = f"{self.type}: {self.message}" if self.message else self.type
+        return f"{told} (attempt {self.attempt}, {self.at.astimezone(zone):%Y-%m-%d %H:%M})"
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """A call that an instance waits for: what, whom (a holder or a role; nobody for a timer), since when, due when."""
 
@@ -128,7 +143,7 @@ class Wait:
     holder: str | None = None
     attempts: int | None = None
     attempts_allowed: int | None = None
-    last_error: str | None = None
+    last_error: ErrorShown | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +172,11 @@ class BranchShown:
 
 @dataclass(frozen=True, slots=True)
 class HaltShown:
-    """Why an instance stands still, and what to do about it."""
+    """Why an instance stands still, and what to do about it.
+
+    Where a call has another input than its history, that is `recorded_input`, and what the source gives now `made_input`;
+    both are cut around what differs.
+    """
 
     code: str
     message: str
@@ -166,6 +185,8 @@ class HaltShown:
     branches: tuple[BranchShown, ...]
     traceback: str
     kept_waiting: int
+    recorded_input: str | None = None
+    made_input: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

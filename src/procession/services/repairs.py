@@ -35,7 +35,10 @@ async def repair(desk: Desk, order: Order, command: Repair) -> Answer:
     decide, passes_halt = _decision(desk, order, command, row)
     accepted = await desk.submit(order, decide, instance=row.id, passes_halt=passes_halt)
     assert accepted.instance is not None
-    return {"instance": accepted.instance.name, "state": accepted.instance.state, "halted": accepted.halted}
+    answer: Answer = {"instance": accepted.instance.name, "state": accepted.instance.state, "halted": accepted.halted}
+    if isinstance(command, RetryCall):
+        answer |= {"call": command.call, "operation": _operation_of(desk, row, command.call)}
+    return answer
 
 
 def _decision(desk: Desk, order: Order, command: Repair, row: InstanceRow) -> tuple[Callable[[View], Decision], bool]:
@@ -52,6 +55,12 @@ def _decision(desk: Desk, order: Order, command: Repair, row: InstanceRow) -> tu
             return lambda view: Decision(events=(InstanceCancelled(view.now_us, order.reason or ""),)), True
         case _:
             assert_never(command)
+
+
+def _operation_of(desk: Desk, row: InstanceRow, call: int) -> str:
+    """The operation of a service call that is open still; nothing where it has ended meanwhile."""
+    with desk.readers.snapshot() as view:
+        return next((each.operation for each in view.waits(row.id).service_calls if each.call == call), "")
 
 
 def _retry(view: View, row: InstanceRow) -> Decision:

@@ -21,7 +21,7 @@ PAGE = 100
 class InstanceFilter:
     """Which instances to list; what is None or empty filters nothing."""
 
-    process: str | None = None
+    processes: Collection[str] = ()  # under one of these names
     states: Collection[str] = ()
     business_key: str | None = None
     text: str | None = None  # in title, name or business key
@@ -30,8 +30,8 @@ class InstanceFilter:
     def conditions(self) -> list[ColumnElement[bool]]:
         columns = schema.instance.c
         found: list[ColumnElement[bool]] = []
-        if self.process is not None:
-            found.append(columns.process == self.process)
+        if self.processes:
+            found.append(columns.process.in_(list(self.processes)))
         if self.states:
             found.append(columns.state.in_([str(state) for state in self.states]))
         if self.business_key is not None:

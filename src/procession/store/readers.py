@@ -88,6 +88,9 @@ class Readers:
         if not self.path.exists():
             remedy = "Start the engine once (`procession serve`), or name the right application folder."
             raise StoreNotUsable(f"There is no store {self.path}.", subject=str(self.path), remedy=remedy)
+        if self.path.is_dir():
+            remedy = "Name the store's file in it."
+            raise StoreNotUsable(f"{self.path} is a folder, not a store.", subject=str(self.path), remedy=remedy)
         connection = connect_reader(self._connections, self.path)
         try:
             content = content_of(connection, self.path)
