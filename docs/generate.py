@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 DOCS = Path(__file__).resolve().parent
@@ -19,6 +20,7 @@ DOORS = {
     "procession": "What an author writes often.",
     "procession.control": "What is rare in the control of a process.",
     "procession.people": "Who may do a task.",
+    "procession.testing": "How a process is tested.",
 }
 
 BRANCHES = {
@@ -109,7 +111,7 @@ def names_page() -> Iterator[str]:
 def _methods(thing: object) -> Iterator[str]:
     """What a class offers itself; what it inherits, or leaves undescribed, is for the rooms below."""
     for name, member in vars(thing).items() if isinstance(thing, type) else ():
-        if inspect.isfunction(member) and not name.startswith("_") and member.__doc__:
+        if isinstance(member, property | FunctionType) and not name.startswith("_") and member.__doc__:
             yield f"`{thing.__name__}.{name}`: {inspect.getdoc(member)}"
 
 

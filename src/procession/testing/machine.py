@@ -99,6 +99,7 @@ class Machine:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`, when the engine has come to rest after it. Raises what fails the test."""
+        _ = self._engine or self._open()
         outcome = self._complete(self._until_rest(work))
         if self.services.has_died:
             self.crash()

@@ -1,6 +1,6 @@
 """The people of a test: who they are, what they see, and what they do."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -8,7 +8,6 @@ from procession.errors import InternalError, PerformerError
 from procession.language.operations import F, Personal, Task
 from procession.language.process import Process
 from procession.services.commands import ClaimItem, Command, CompleteItem, Order, PutBackItem, StartInstance, StartItem
-from procession.services.records import maybe_moment
 from procession.services.worklist import NoSuchItem
 from procession.store import WorkItemRow
 from procession.testing.machine import Machine
@@ -27,28 +26,92 @@ class NotOneItem(PerformerError):
     code = "not-one-item"
 
 
+class Performing:
+    """One person's access to the work: what they see, and how they give a command. `after` is called after each."""
+
+    def __init__(self, machine: Machine, telling: Telling, name: str, after: Callable[[], None]) -> None:
+        self.machine = machine
+        self.telling = telling
+        self.name = name
+        self._after = after
+        self._answers: list[tuple[Task[..., Any, Any], Callable[..., Any]]] = []
+
+    def give(self, command: Command) -> Mapping[str, Any]:
+        """Give a command as this person, and have the engine run until it rests."""
+        answer = self.machine.run(self.machine.office.perform(Order(command, self.name)))
+        self._after()
+        return answer
+
+    def rows(self, task: Personal[..., Any, Any] | None = None) -> list[WorkItemRow]:
+        """What the person has, then what they are offered."""
+        roles = self.machine.office.get_performer(self.name).roles
+        with self.machine.view() as view:
+            held = view.worklist.held(self.name, limit=MOST_SEEN)
+            found = [*held, *view.worklist.offered(roles, limit=MOST_SEEN)]
+        return [row for row in found if task is None or self._is_of(row, task)]
+
+    def elsewhere(self, task: Personal[..., Any, Any]) -> list[WorkItemRow]:
+        """The open items of a task, whoever sees them."""
+        with self.machine.view() as view:
+            return [row for row in view.worklist.open(limit=MOST_SEEN) if self._is_of(row, task)]
+
+    def told(self, rows: Iterable[WorkItemRow]) -> str:
+        """These items, each in a line."""
+        return "".join(f"\n  {self.telling.item(row, self.instance_of(row))}" for row in rows)
+
+    def instance_of(self, row: WorkItemRow) -> str:
+        """The name of the instance that an item is of."""
+        with self.machine.view() as view:
+            found = view.instances.find(row.instance)
+        assert found is not None
+        return found.name
+
+    def answer(self, task: Task[..., Any, Any], given: Callable[..., Any]) -> None:
+        """From now on complete each item of a task with what this makes of its inputs."""
+        self.machine.learn(task)
+        self._answers.append((task, given))
+        self.machine.run(_nothing())
+        self._after()
+
+    async def answer_one(self) -> bool:
+        """Complete one of the items that the person was told how to answer; whether there was one."""
+        for task, given in self._answers:
+            for row in self.rows(task)[:1]:
+                answer = given(**self.inputs(task, row.id))
+                await self.machine.office.perform(Order(CompleteItem(row.id, _answer_of(task, answer)), self.name))
+                return True
+        return False
+
+    def inputs(self, task: Personal[..., Any, Any], item: int) -> Mapping[str, Any]:
+        """The inputs of an item, by parameter."""
+        with self.machine.view() as view:
+            found = view.worklist.find_with_input(item)
+        if found is None or found.input is None:
+            raise InternalError(f"The input of work item {item} is not in the store.")
+        return task.inputs.decode(found.input)
+
+    def _is_of(self, row: WorkItemRow, task: Personal[..., Any, Any]) -> bool:
+        return self.machine.registry.former_names.get(row.operation, row.operation) == task.id
+
+
 class Item(Generic[F]):
     """A work item, in the hands of the person who found it."""
 
-    def __init__(self, actor: "Actor", task: Personal[..., Any, F], number: int) -> None:
-        self._actor = actor
+    def __init__(self, performing: Performing, task: Personal[..., Any, F], number: int) -> None:
+        self._performing = performing
         self._task = task
         self.number = number
 
     @property
     def inputs(self) -> Mapping[str, Any]:
         """What the performer sees, by parameter."""
-        with self._actor.machine.view() as view:
-            found = view.worklist.find_with_input(self.number)
-        if found is None or found.input is None:
-            raise InternalError(f"The input of work item {self.number} is not in the store.")
-        return self._task.inputs.decode(found.input)
+        return self._performing.inputs(self._task, self.number)
 
     @property
     def due(self) -> datetime | None:
         """When it should be done."""
-        due = maybe_moment(self._row().due_us)
-        return None if due is None else due.astimezone(self._actor.telling.now().tzinfo)
+        due_us = self._row().due_us
+        return None if due_us is None else self._performing.telling.local(due_us)
 
     @property
     def state(self) -> str:
@@ -62,25 +125,22 @@ class Item(Generic[F]):
 
     def start(self) -> "Item[F]":
         """Begin to work on it."""
-        return self._give(StartItem(self.number))
+        self._performing.give(StartItem(self.number))
+        return self
 
     def complete(self, answer: F) -> None:
         """Hand in the answer. Raises `InvalidValue`, or the refusal that a performer would get."""
-        self._give(CompleteItem(self.number, _answer_of(self._task, answer)))
+        self._performing.give(CompleteItem(self.number, _answer_of(self._task, answer)))
 
     def put_back(self) -> None:
         """Give it back to those it was offered to."""
-        self._give(PutBackItem(self.number))
+        self._performing.give(PutBackItem(self.number))
 
     def __repr__(self) -> str:
         return f"<item {self.number}: {self._task.title}, {self.state}>"
 
-    def _give(self, command: Command) -> "Item[F]":
-        self._actor.give(command)
-        return self
-
     def _row(self) -> WorkItemRow:
-        with self._actor.machine.view() as view:
+        with self._performing.machine.view() as view:
             row = view.worklist.find(self.number)
         assert row is not None
         return row
@@ -89,42 +149,41 @@ class Item(Generic[F]):
 class Actor:
     """A person of the test. Make them with `world.person`."""
 
-    def __init__(self, machine: Machine, telling: Telling, name: str, after: Callable[[], None]) -> None:
-        self.machine = machine
-        self.telling = telling
-        self.person = name
+    def __init__(self, performing: Performing) -> None:
+        self._performing = performing
+        self.person = performing.name
         """The name, as processes know the person."""
-        self._after = after
-        self._answers: list[tuple[Task[..., Any, Any], Callable[..., Any]]] = []
 
     def start(self, process: Process[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Running[R]:
         """Start a process. With a business key that an open instance has, the same inputs give that instance."""
-        self.machine.learn(process)
+        machine = self._performing.machine
+        machine.learn(process)
         inputs = process.inputs.encode(args, kwargs).decode()
-        answer = self.give(StartInstance(process.name, inputs))
-        return Running(self.machine, self.telling, process, str(answer["instance"]))
+        answer = self._performing.give(StartInstance(process.name, inputs))
+        return Running(machine, self._performing.telling, process, str(answer["instance"]))
 
     def sees(self, task: Personal[..., Any, Any] | None = None) -> bool:
         """Whether the person has or is offered an item (of that task)."""
-        return bool(self.rows(task))
+        return bool(self._performing.rows(task))
 
     def item(self, task: Personal[..., Any, F], *, of: Running[Any] | None = None) -> Item[F]:
         """The one item of a task that the person has or is offered. Raises `NotOneItem`, which lists what there is."""
-        self.machine.learn(task)
-        rows = [row for row in self.rows(task) if of is None or self._instance(row) == of.name]
-        if len(rows) != 1:
-            raise self._not_one(task, rows)
-        return Item(self, task, rows[0].id)
+        items = self.items(task, of=of)
+        if len(items) != 1:
+            raise self._not_one(task, [item.number for item in items])
+        return items[0]
 
-    def items(self, task: Personal[..., Any, F]) -> list[Item[F]]:
-        """All of them, the longest waiting first."""
-        self.machine.learn(task)
-        return [Item(self, task, row.id) for row in self.rows(task)]
+    def items(self, task: Personal[..., Any, F], *, of: Running[Any] | None = None) -> list[Item[F]]:
+        """All of them: first what the person has, then what they are offered, the longest waiting first."""
+        performing = self._performing
+        performing.machine.learn(task)
+        rows = [row for row in performing.rows(task) if of is None or performing.instance_of(row) == of.name]
+        return [Item(performing, task, row.id) for row in rows]
 
     def claim(self, task: Personal[..., Any, F], *, of: Running[Any] | None = None) -> Item[F]:
         """Take the one item of a task, so that nobody else does."""
         item = self.item(task, of=of)
-        self.give(ClaimItem(item.number))
+        self._performing.give(ClaimItem(item.number))
         return item
 
     def complete(self, task: Personal[..., Any, F], answer: F, *, of: Running[Any] | None = None) -> None:
@@ -137,64 +196,30 @@ class Actor:
 
     def answers(self, task: Task[P, Any, F], answer: F | Callable[P, F]) -> "Actor":
         """From now on complete each item of a task at once: with this answer, or what a function makes of the inputs."""
-        self.machine.learn(task)
         given: Callable[..., Any] = answer if callable(answer) else lambda **_: answer
-        self._answers.append((task, given))
-        self._after()
+        self._performing.answer(task, given)
         return self
-
-    def give(self, command: Command) -> Mapping[str, Any]:
-        """Give a command as this person, and have the engine run until it rests."""
-        answer = self.machine.run(self.machine.office.perform(Order(command, self.person)))
-        self._after()
-        return answer
-
-    async def answer_one(self) -> bool:
-        """Complete one of the items that the person was told how to answer; whether there was one."""
-        for task, given in self._answers:
-            for row in self.rows(task)[:1]:
-                inputs = Item(self, task, row.id).inputs
-                order = Order(CompleteItem(row.id, _answer_of(task, given(**inputs))), self.person)
-                await self.machine.office.perform(order)
-                return True
-        return False
-
-    def rows(self, task: Personal[..., Any, Any] | None = None) -> list[WorkItemRow]:
-        """What the person has, then what they are offered."""
-        roles = self.machine.office.get_performer(self.person).roles
-        with self.machine.view() as view:
-            held = view.worklist.held(self.person, limit=MOST_SEEN)
-            found = [*held, *view.worklist.offered(roles, limit=MOST_SEEN)]
-        former = self.machine.registry.former_names
-        return [row for row in found if task is None or former.get(row.operation, row.operation) == task.id]
 
     def __repr__(self) -> str:
         return f"<person {self.person}>"
 
-    def _instance(self, row: WorkItemRow) -> str:
-        with self.machine.view() as view:
-            found = view.instances.find(row.instance)
-        assert found is not None
-        return found.name
-
-    def _not_one(self, task: Personal[..., Any, Any], rows: list[WorkItemRow]) -> NotOneItem:
-        if rows:
-            listed = "\n".join(f"  {self.telling.item(row, self._instance(row))}" for row in rows)
+    def _not_one(self, task: Personal[..., Any, Any], numbers: list[int]) -> NotOneItem:
+        performing = self._performing
+        there = performing.elsewhere(task)
+        if numbers:
+            listed = performing.told(row for row in there if row.id in numbers)
             return NotOneItem(
-                f"{self.person} sees {len(rows)} items of {task.id}:\n{listed}\n",
+                f"{self.person} sees {len(numbers)} items of {task.id}:{listed}\n",
                 subject=task.id,
                 remedy=f"Say which: of=…, the instance; or go through {self.person}.items({task.name}).",
             )
-        others = [f"  {line}" for line in self._elsewhere(task)]
-        there_is = "\n".join(["There is:", *others]) if others else f"Nobody has one.\n{self.telling.open_instances()}"
-        return NotOneItem(f"{self.person} sees no item of {task.id}. {there_is}", subject=task.id)
+        open_ones = f"There is:{performing.told(there)}" if there else "Nobody has one."
+        stands = "" if there else f"\n{performing.telling.open_instances()}"
+        return NotOneItem(f"{self.person} sees no item of {task.id}. {open_ones}{stands}", subject=task.id)
 
-    def _elsewhere(self, task: Personal[..., Any, Any]) -> Iterator[str]:
-        with self.machine.view() as view:
-            rows = view.worklist.open(limit=MOST_SEEN)
-        for row in rows:
-            if row.operation == task.id:
-                yield self.telling.item(row, self._instance(row))
+
+async def _nothing() -> None:
+    """What follows it is done."""
 
 
 def _answer_of(task: Personal[..., Any, Any], answer: object) -> str:

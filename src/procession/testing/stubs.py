@@ -55,8 +55,7 @@ class Stub(Generic[P, R]):
         self._body = body
         return self
 
-    async def attempt(self, *args: Any, **kwargs: Any) -> Any:
-        """One attempt, by the engine."""
+    async def _attempt(self, *args: Any, **kwargs: Any) -> Any:
         self.attempts += 1
         if self._faults:
             raise self._faults.popleft()
@@ -146,7 +145,7 @@ class ServicesAtWork:
 
     async def _work(self, service: AnyService, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if (stub := self._stubs.get(service.id)) is not None:
-            return await stub.attempt(*args, **kwargs)
+            return await stub._attempt(*args, **kwargs)
         if service.is_async:
             return await service.body(*args, **kwargs)
         context = contextvars.copy_context()

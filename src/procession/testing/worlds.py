@@ -20,7 +20,7 @@ from procession.services.histories import read_history, replay_history
 from procession.store import InstanceFilter, WorkItemRow
 from procession.testing.expectations import Expectation
 from procession.testing.machine import Machine
-from procession.testing.performers import MOST_SEEN, Actor
+from procession.testing.performers import MOST_SEEN, Actor, Performing
 from procession.testing.running import Running
 from procession.testing.stubs import Stub
 from procession.testing.telling import Telling
@@ -64,6 +64,7 @@ class World:
         setting = setting or Setting()
         self._zone = ZoneInfo(setting.zone)
         self._performers: dict[str, Performer] = {}
+        self._performing: dict[str, Performing] = {}
         self._actors: dict[str, Actor] = {}
         self._managers: dict[str, str] = {}
         self._halts_told: set[str] = set()
@@ -87,7 +88,8 @@ class World:
         self._performers[name] = Performer(name, held)
         if manager is not None:
             self._managers[name] = manager.person
-        actor = self._actors[name] = Actor(self._machine, self._telling, name, self._check_halts)
+        performing = self._performing[name] = Performing(self._machine, self._telling, name, self._check_halts)
+        actor = self._actors[name] = Actor(performing)
         return actor
 
     def manager_of(self, person: Actor) -> Actor | None:
@@ -138,7 +140,7 @@ class World:
 
         def rows() -> list[tuple[WorkItemRow, str]]:
             if isinstance(of, Actor):
-                return [(row, self._name_of(row)) for row in of.rows()]
+                return [(row, self._name_of(row)) for row in self._performing[of.person].rows()]
             with self._machine.view() as view:
                 found = view.worklist.open(limit=MOST_SEEN)
             named = [(row, self._name_of(row)) for row in found]
@@ -169,8 +171,8 @@ class World:
         self._machine.close()
 
     async def _answer_one(self) -> bool:
-        for actor in self._actors.values():
-            if await actor.answer_one():
+        for performing in self._performing.values():
+            if await performing.answer_one():
                 return True
         return False
 
