@@ -172,3 +172,19 @@ def test_many_errors_of_one_group_come_in_the_order_of_the_branches() -> None:
     case.complete("a")
     assert case.result == ["0", "1", "2", "3", "4", "5"]
     assert case.instance.state is InstanceState.COMPLETED
+
+
+def test_all_tasks_gives_the_branches_of_the_instance() -> None:
+    async def branch(name: str) -> None:
+        await op(name)
+
+    async def main() -> Any:
+        async with asyncio.TaskGroup() as group:
+            made = [group.create_task(branch(name)) for name in "ab"]
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+        return others == set(made)
+
+    case = Driven(main)
+    case.complete("a")
+    case.complete("b")
+    assert case.result is True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -171,3 +172,21 @@ def test_call_later_and_call_at_are_durable_and_their_handles_cancel() -> None:
     case.fire()
     case.fire()
     assert case.result == ["soon", "at once", "later"]
+
+
+def test_a_deadline_in_a_generator_that_was_left_cancels_nobody_later() -> None:
+    async def numbers() -> AsyncIterator[int]:
+        async with asyncio.timeout(60):
+            for number in range(3):
+                yield number
+
+    async def main() -> Any:
+        async for _ in numbers():
+            break
+        return await op("a")
+
+    case = Driven(main)
+    case.fire()
+    assert case.halt is None
+    case.complete("a", 1)
+    assert case.result == 1

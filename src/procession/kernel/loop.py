@@ -7,6 +7,7 @@ asked for, recorded, and fired by an event. Whatever would reach outside is refu
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from asyncio import futures, tasks
 from asyncio.events import _get_running_loop, _set_running_loop
@@ -209,7 +210,7 @@ class Loop(BranchLoop):
         _set_running_loop(self)
         # An abandoned asynchronous generator would be finished whenever the collector likes: it is dropped, not run.
         self._outer_hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(_no_hook, _no_hook)
+        sys.set_asyncgen_hooks(_no_hook, _drop_generator)
 
     def leave(self) -> None:
         sys.set_asyncgen_hooks(*self._outer_hooks)
@@ -286,7 +287,16 @@ class Loop(BranchLoop):
 
 
 def _no_hook(generator: object) -> None:
-    """Neither remembers nor finishes an asynchronous generator."""
+    """Remembers no asynchronous generator."""
+
+
+def _drop_generator(generator: object) -> None:
+    """One that nobody goes on with is not finished; but a deadline it stood in is over, and must not cancel whoever runs later."""
+    for held in gc.get_referents(generator):  # its frame holds `__aexit__` of the deadline
+        scope = getattr(held, "__self__", None)
+        timer = scope._timeout_handler if isinstance(scope, asyncio.Timeout) else None
+        if isinstance(timer, Timer | Turn):
+            (timer._turn if isinstance(timer, Timer) else timer).cancel()
 
 
 def _is_entered(context: Context) -> bool:

@@ -125,6 +125,19 @@ def wrapped_as_completed(original: Callable[..., Any]) -> Callable[..., Any]:
     return dispatched
 
 
+def wrapped_all_tasks(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What stands in for `asyncio.all_tasks`: asyncio keeps no record of the branches of an instance."""
+
+    @functools.wraps(original)
+    def dispatched(loop: Any = None) -> Any:
+        asked = _get_running_loop() if loop is None else loop
+        if isinstance(asked, BranchLoop):
+            return {each for each in asked.branches.values() if not each.done()}
+        return original(loop)
+
+    return dispatched
+
+
 def numbered_hash(future: asyncio.Future[Any]) -> int:
     """The hash of a future that asyncio makes itself: by a number it gets when it is first asked, on our loops."""
     loop = future.get_loop()
@@ -143,7 +156,10 @@ def replacements() -> tuple[tuple[object, str, object], ...]:
     wait = wrapped_wait_for(asyncio.tasks.wait_for)
     completed = wrapped_as_completed(asyncio.tasks.as_completed)
     gathering = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
+    every = wrapped_all_tasks(asyncio.tasks.all_tasks)
     return (
+        (asyncio, "all_tasks", every),
+        (asyncio.tasks, "all_tasks", every),
         (asyncio, "wait_for", wait),
         (asyncio.tasks, "wait_for", wait),
         (asyncio, "as_completed", completed),
