@@ -159,12 +159,12 @@ def run_page(page: Path, folder: Path) -> int:
 
 
 def run_python(page: Path, block: Block, folder: Path, shell: Shell) -> None:
-    """A named block becomes a file; any other is run. Names are relative to the folder the shell stands in."""
+    """A named block becomes a file; every one is run. Names and imports are relative to the folder the shell stands in."""
     _, here = shell.run("pwd")
     path = Path(here.strip()) / (block.argument or ".page.py")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(block.text, encoding="utf-8")
-    check(f"{page.name}:{block.line}: python", [], *shell.run(f"python -W error '{path}'"))
+    check(f"{page.name}:{block.line}: python", [], *shell.run(f"PYTHONPATH=. python -W error '{path}'"))
 
 
 def check(where: str, expected: list[str], status: int, shown: str) -> None:
