@@ -76,7 +76,9 @@ class Reach:
                 return ()
             case FunctionType():
                 return self._names_in(value) if self._is_authors(value.__module__) else ()
-            case MethodType() | staticmethod() | classmethod():
+            case MethodType():
+                return (value.__func__, value.__self__)
+            case staticmethod() | classmethod():
                 return (value.__func__,)
             case functools.partial():
                 return (value.func, *value.args, *value.keywords.values())
