@@ -398,7 +398,7 @@ async def test_process_code_that_ends_the_program_is_refused_and_the_engine_goes
     assert world.result(name) == 2
 
 
-def test_an_interrupt_inside_an_advance_discards_it_and_is_no_event(host: Host) -> None:
+async def test_an_interrupt_that_process_code_raises_itself_halts_its_instance_and_no_other(host: Host) -> None:
     team = Function("Team", owner="ann@acme.example")
     faults: list[BaseException] = [KeyboardInterrupt()]
 
@@ -409,25 +409,15 @@ def test_an_interrupt_inside_an_advance_discards_it_and_is_no_event(host: Host) 
     async def leaving() -> int:
         answer = await ask()
         if faults:
-            raise faults.pop()
+            raise faults[0]
         return answer
 
-    async def until_the_end(world: list[World]) -> None:
-        world.append(await host.open(leaving))
-        try:
-            name = await world[0].start(leaving)
-            await world[0].complete(name, 1)
-        finally:
-            await world[0].close()
+    world = await host.open(leaving)
+    name, other = await world.start(leaving), await world.start(leaving)
+    await world.complete(name, 1)
 
-    async def and_again(world: World) -> None:
-        await world.restart()
-        assert world.kinds("leaving-1") == ["InstanceStarted", "CallRequested"]
-        await world.complete("leaving-1", 1)
-        assert world.result("leaving-1") == 1
-        await world.close()
-
-    worlds: list[World] = []
-    with pytest.raises(KeyboardInterrupt):
-        asyncio.run(until_the_end(worlds))
-    asyncio.run(and_again(worlds[0]))
+    assert "raised it itself" in world.halt(name)["message"]
+    faults.clear()
+    await world.complete(other, 2)
+    await world.retry(name)
+    assert (world.result(name), world.result(other)) == (1, 2)

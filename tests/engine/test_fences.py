@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import pathlib
@@ -263,3 +264,28 @@ async def test_outside_of_instances_nothing_is_closed(host: Host) -> None:
     await asyncio.to_thread((host.folder / "free.txt").write_text, "x")
     assert (host.folder / "free.txt").read_text() == "x"
     sqlite3.connect(host.folder / "own.db").close()
+
+
+async def test_what_the_collector_finishes_meanwhile_is_not_the_process_s_doing(host: Host, tmp_path: Path) -> None:
+    team = Function("Team", owner="ann@acme.example")
+
+    class Innocent:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            (tmp_path / "finished").write_text("yes", encoding="utf-8")
+
+    @process(owner=team)
+    async def collecting() -> str:
+        gc.collect()
+        return "went on"
+
+    world = await opened(host, collecting)
+    gc.disable()
+    try:
+        Innocent()
+        assert world.result(await world.start(collecting)) == "went on"
+    finally:
+        gc.enable()
+    assert (tmp_path / "finished").read_text(encoding="utf-8") == "yes"

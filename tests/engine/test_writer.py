@@ -206,12 +206,12 @@ async def good() -> str:
 
 @process(owner=team)
 async def interrupted() -> str:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill(os.getpid(), signal.SIGINT)
     return "never"
 
 async def main():
     registry = Registry.of([sys.modules["__main__"]])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     engine = await open_engine(Path(sys.argv[1]), registry, Release({}), EngineOptions(patrols=False))
     office = Office(registry, Organisation({}), engine, engine.store.readers, engine.accept_clock)
     give = lambda name: office.perform(Order(StartInstance(name, "{}"), "ann"))

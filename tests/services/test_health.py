@@ -11,8 +11,7 @@ import pytest
 from procession.engine.clock import VirtualClock
 from procession.errors import NotAStore, StoreNotUsable
 from procession.services import health, replaying
-from procession.services.application import open_application
-from procession.services.commands import CancelInstance, CompleteItem, SaveDraft, StartInstance
+from procession.services.commands import CompleteItem, SaveDraft, StartInstance
 from procession.services.health import HealthReport, examine
 from procession.services.reading import Reading
 from procession.services.worklist import BodyFailed

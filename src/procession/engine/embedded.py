@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from procession.engine import asyncio_names, fences
+from procession.engine import asyncio_names, fences, interrupts
 from procession.engine.advance import EVENTS_LIMIT, Advance
 from procession.engine.clock import Clock, IntakeClock, SystemClock
 from procession.engine.contract import Accepted, Decision, Request
@@ -118,6 +118,7 @@ class EmbeddedEngine:
         self._running: list[asyncio.Task[None]] = []
         self._broke_down: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._is_closed = False
+        self._let_interrupts_in = interrupts.keep_out_of_process_code()
 
     async def submit(self, request: Request) -> Accepted:
         """Have a request decided and made durable. Raises the decision's refusal, `EngineStopped`, `ClockNotTrusted`, or a `StoreError`."""
@@ -180,6 +181,7 @@ class EmbeddedEngine:
         self._writer.stop("The engine is shutting down.")
         await asyncio.gather(*self._running, return_exceptions=True)
         self._live.close()
+        self._let_interrupts_in()
         self._watchdog.stop()
         try:
             self.store.close()

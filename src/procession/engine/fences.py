@@ -6,6 +6,7 @@ runs. Reading files under `sys.path`, the standard library and the time-zone dat
 """
 
 import _thread
+import gc
 import logging
 import os
 import sys
@@ -77,6 +78,7 @@ def install_fences() -> None:
     if not _installed:
         _installed = True
         sys.addaudithook(_audit)
+        gc.callbacks.append(_let_the_collector_through)
         if sys.version_info < (3, 12):
             _report_threads()
         _let_notes_out(logging.getLogger(PROCESS_LOGGER))
@@ -105,6 +107,11 @@ def fence_down() -> None:
     _running.active = False
 
 
+def is_fence_up() -> bool:
+    """Whether process code runs on the present thread."""
+    return bool(getattr(_running, "active", False))
+
+
 @contextmanager
 def _fence_lowered() -> Iterator[None]:
     was_active, _running.active = getattr(_running, "active", False), False
@@ -126,8 +133,13 @@ def _let_notes_out(logger: logging.Logger) -> None:
     logger.callHandlers = call_handlers_outside  # type: ignore[method-assign]
 
 
+def _let_the_collector_through(phase: str, _: object) -> None:
+    """What the collector finishes while process code runs is seldom the process's: it happens to come by."""
+    _running.collecting = phase == "start"
+
+
 def _audit(event: str, arguments: tuple[object, ...]) -> None:
-    if not getattr(_running, "active", False):
+    if not getattr(_running, "active", False) or getattr(_running, "collecting", False):
         return
     if event == "open":
         _audit_open(arguments)

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from procession.engine import interrupts
 from procession.engine.fences import fence_down, fence_up
 from procession.engine.present_names import in_present_names
 from procession.engine.watchdog import Watchdog
@@ -88,6 +89,12 @@ class LiveInstances:
             fence_down()
             self._watchdog.leave()
             raise
+        except KeyboardInterrupt as raised:
+            if interrupts.is_waiting():
+                raise
+            raise interrupts.InterruptRaised() from raised
+        finally:
+            interrupts.let_in()
 
     def find_row(self, number: int) -> InstanceRow | None:
         """The row of a live instance as the last commit left it, so that it need not be read again."""

@@ -294,7 +294,7 @@ def _drop_generator(generator: object) -> None:
     """One that nobody goes on with is not finished; but a deadline it stood in is over, and must not cancel whoever runs later."""
     for held in gc.get_referents(generator):  # its frame holds `__aexit__` of the deadline
         scope = getattr(held, "__self__", None)
-        timer = scope._timeout_handler if isinstance(scope, asyncio.Timeout) else None
+        timer = scope._timeout_handler if isinstance(scope, asyncio.Timeout) else None  # type: ignore[attr-defined]
         if isinstance(timer, Timer | Turn):
             (timer._turn if isinstance(timer, Timer) else timer).cancel()
 
