@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from procession import Function, after, deadline, process
+from procession import Function, after, attribute, deadline, process
 from procession.people import role
 
 team = Function("Team", owner="ann@acme.example")
@@ -60,6 +60,7 @@ async def booked(days: int) -> str:
 @process(owner=team, title="Slip for {days} days")
 async def slip(days: int) -> str:
     """A slip, and half a year later another."""
+    attribute(days=days, printed=None)
     first = await print_slip(days)
     await after("180 days")
     return first + ", " + await print_slip(days + 1)

@@ -129,6 +129,18 @@ def test_a_service_out_of_attempts_needs_attention_and_the_error_is_told(world: 
     assert request.waits_for == (book,)
 
 
+def test_a_service_out_of_attempts_is_given_another_round_by_somebody(world: World) -> None:
+    bob = world.person("bob", roles=["Team"])
+    booking = world.stub(book).fails(ConnectionError("down"), times=4).returns("B-1")
+    request = bob.start(leave, 3, "a trip")
+    bob.complete(approve, True)
+    world.advance("1 day")
+    assert booking.attempts == 3
+    bob.retry(request, book)
+    assert request.result() == "B-1"
+    assert booking.attempts == 5
+
+
 def test_an_error_that_is_declared_goes_to_the_process(world: World) -> None:
     bob = world.person("bob", roles=["Team"])
     booking = world.stub(book).fails(NoMoreDays(2))

@@ -175,6 +175,16 @@ def test_somebody_may_answer_whatever_comes(world: World) -> None:
     assert third.result()
 
 
+def test_an_instance_that_somebody_cancels_has_no_result(world: World) -> None:
+    bob = world.person("bob", roles=["Team"])
+    request = bob.start(leave, 3, "a trip")
+    bob.cancel(request, reason="not needed any more")
+    assert request.state == "cancelled"
+    assert not bob.sees(approve)
+    with pytest.raises(HasNoResult, match="leave-1 is cancelled"):
+        request.result()
+
+
 # Time
 
 
@@ -217,6 +227,7 @@ def test_half_a_year_costs_a_handful_of_commits(world: World) -> None:
     before = world._machine._engine._writer.commits  # type: ignore[union-attr]
     world.advance("180 days")
     assert printed.result() == "slip for 3, slip for 4"
+    assert printed.attributes == {"days": 3}
     assert world._machine._engine._writer.commits - before < 10  # type: ignore[union-attr]
 
 

@@ -5,9 +5,20 @@ from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from procession.errors import InternalError, PerformerError
-from procession.language.operations import F, Personal, Task
+from procession.language.operations import F, Operation, Personal, Task
 from procession.language.process import Process
-from procession.services.commands import ClaimItem, Command, CompleteItem, Order, PutBackItem, StartInstance, StartItem
+from procession.services.commands import (
+    CancelInstance,
+    ClaimItem,
+    Command,
+    CompleteItem,
+    Order,
+    PutBackItem,
+    RetryCall,
+    RetryInstance,
+    StartInstance,
+    StartItem,
+)
 from procession.services.worklist import NoSuchItem
 from procession.store import WorkItemRow
 from procession.testing.machine import Machine
@@ -36,9 +47,9 @@ class Performing:
         self._after = after
         self._answers: list[tuple[Task[..., Any, Any], Callable[..., Any]]] = []
 
-    def give(self, command: Command) -> Mapping[str, Any]:
+    def give(self, command: Command, reason: str | None = None) -> Mapping[str, Any]:
         """Give a command as this person, and have the engine run until it rests."""
-        answer = self.machine.run(self.machine.office.perform(Order(command, self.name)))
+        answer = self.machine.run(self.machine.office.perform(Order(command, self.name, reason)))
         self._after()
         return answer
 
@@ -48,12 +59,12 @@ class Performing:
         with self.machine.view() as view:
             held = view.worklist.held(self.name, limit=MOST_SEEN)
             found = [*held, *view.worklist.offered(roles, limit=MOST_SEEN)]
-        return [row for row in found if task is None or self._is_of(row, task)]
+        return [row for row in found if task is None or self.is_named(row.operation, task)]
 
     def elsewhere(self, task: Personal[..., Any, Any]) -> list[WorkItemRow]:
         """The open items of a task, whoever sees them."""
         with self.machine.view() as view:
-            return [row for row in view.worklist.open(limit=MOST_SEEN) if self._is_of(row, task)]
+            return [row for row in view.worklist.open(limit=MOST_SEEN) if self.is_named(row.operation, task)]
 
     def told(self, rows: Iterable[WorkItemRow]) -> str:
         """These items, each in a line."""
@@ -90,8 +101,9 @@ class Performing:
             raise InternalError(f"The input of work item {item} is not in the store.")
         return task.inputs.decode(found.input)
 
-    def _is_of(self, row: WorkItemRow, task: Personal[..., Any, Any]) -> bool:
-        return self.machine.registry.former_names.get(row.operation, row.operation) == task.id
+    def is_named(self, name: str, operation: Operation[..., Any]) -> bool:
+        """Whether this is the name of an operation, or was."""
+        return self.machine.registry.former_names.get(name, name) == operation.id
 
 
 class Item(Generic[F]):
@@ -199,6 +211,22 @@ class Actor:
         given: Callable[..., Any] = answer if callable(answer) else lambda **_: answer
         self._performing.answer(task, given)
         return self
+
+    def cancel(self, instance: Running[Any], *, reason: str = "") -> None:
+        """Have an instance cancelled, as `procession cancel` does."""
+        self._performing.give(CancelInstance(instance.name), reason or None)
+
+    def retry(self, instance: Running[Any], operation: Operation[..., Any] | None = None) -> None:
+        """Give a service that is out of attempts another round, or without one a halted instance, as `procession retry` does."""
+        if operation is None:
+            self._performing.give(RetryInstance(instance.name))
+            return
+        with self._performing.machine.view() as view:
+            row = view.instances.find_named(instance.name)
+            calls = () if row is None else view.waits(row.id).service_calls
+        for call in calls:
+            if call.state == "attention" and self._performing.is_named(call.operation, operation):
+                self._performing.give(RetryCall(instance.name, call.call))
 
     def __repr__(self) -> str:
         return f"<person {self.person}>"

@@ -74,6 +74,13 @@ class Running(Generic[R]):
         return None
 
     @property
+    def attributes(self) -> dict[str, Any]:
+        """The business data that it can be found by."""
+        with self._machine.view() as view:
+            texts = view.instances.attributes(self._row().id)
+        return {name: json.loads(text) for name, text in texts.items() if text != "null"}
+
+    @property
     def waits_for(self) -> tuple[Operation[..., Any] | Process[..., Any], ...]:
         """The operations (and processes) that it has asked for and that have not ended. Moments are not among them."""
         found = (self._find(str(header.get("operation"))) for header in open_requests(self._history()).values())

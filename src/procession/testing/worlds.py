@@ -67,7 +67,7 @@ class World:
         self._performing: dict[str, Performing] = {}
         self._actors: dict[str, Actor] = {}
         self._managers: dict[str, str] = {}
-        self._halts_told: set[str] = set()
+        self._halts_told: set[tuple[str, int]] = set()
         self._machine = Machine(folder, VirtualClock(setting.start_us), self._performers, real_time=setting.real_time)
         self._telling = Telling(self._machine, self._zone)
         self._machine.when_idle = self._answer_one
@@ -186,8 +186,8 @@ class World:
         with self._machine.view() as view:
             halted = view.instances.list(InstanceFilter(states=(InstanceState.HALTED,)), limit=100)
         for row in halted:
-            if row.name not in self._halts_told:
-                self._halts_told.add(row.name)
+            if (row.name, row.seq) not in self._halts_told:
+                self._halts_told.add((row.name, row.seq))
                 raise ProcessHalted(self._telling.instance(row.name), subject=row.name, remedy="Correct the process.")
 
 
