@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from procession.language.combinators import first, together
     from procession.language.control import Elapsed, after, attribute, deadline, now, until
     from procession.language.functions import Function
+    from procession.language.picking import pick
     from procession.language.process import process
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "deadline",
     "first",
     "now",
+    "pick",
     "process",
     "together",
     "until",
@@ -61,6 +63,7 @@ _HOMES = {
     "now": "procession.language.control",
     "until": "procession.language.control",
     "Function": "procession.language.functions",
+    "pick": "procession.language.picking",
     "process": "procession.language.process",
 }
 

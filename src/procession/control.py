@@ -1,8 +1,9 @@
 """What an author needs rarely: chance, identifiers and notes that come out the same in every replay; a service's attempt."""
 
+from procession.kernel import WorkCall
 from procession.language.attempt import attempt
 from procession.language.combinators import n_of
 from procession.language.control import random, uuid4
 from procession.language.log import log
 
-__all__ = ["attempt", "log", "n_of", "random", "uuid4"]
+__all__ = ["WorkCall", "attempt", "log", "n_of", "random", "uuid4"]

@@ -3,7 +3,7 @@
 `README.md` beside this file is the contract between the kernel and whoever hosts it.
 """
 
-from .call import Call, current, now_us, perform, random, request, set_attributes, to_be_awaited, uuid4
+from .call import Call, WorkCall, current, now_us, perform, random, request, set_attributes, to_be_awaited, uuid4
 from .commands import (
     Command,
     CompleteInstance,
@@ -53,6 +53,6 @@ __all__ = [
     "HaltInstance", "IllegalTransition", "Instance", "InstanceCancelled", "InstanceCompleted", "InstanceFailed",
     "InstanceHalted", "InstanceStarted", "InstanceState", "OpenCall", "Outcome", "Program", "RecordResult",
     "RefusedInProcess", "RequestCall", "ResultRecorded", "Retried", "SetAttributes", "Site", "StackFrame",
-    "Teardown", "TimerFired", "WithdrawCall", "current", "event_of", "is_recorded", "now_us", "perform", "random",
+    "Teardown", "TimerFired", "WithdrawCall", "WorkCall", "current", "event_of", "is_recorded", "now_us", "perform", "random",
     "replacements", "request", "set_attributes", "to_be_awaited", "uuid4",
 ]  # fmt: skip

@@ -91,6 +91,18 @@ class Call(Entry, Awaitable[R_co], Generic[R_co]):
         self.waiters.clear()
 
 
+class WorkCall(Call[R_co]):
+    """The call of a task, or of an operation that an outside system does: when it begins, its performer decides.
+
+    `pick` takes such calls as alternatives, since it chooses the one that is begun first.
+    """
+
+    __slots__ = ()
+
+
+_HANDLES: dict[CallKind, type[Call[Any]]] = {CallKind.TASK: WorkCall}
+
+
 def current() -> Instance | None:
     """The instance whose code is running on this thread, if any."""
     loop = _get_running_loop()
@@ -119,7 +131,7 @@ def request(
 ) -> Call[R]:
     """Asks for an operation or a timer at once, and gives the handle. It ends with the branch that asked, if it is open then."""
     home = _home(operation)
-    call = Call(home, kind, operation, decode, rebuild, False)
+    call: Call[R] = _HANDLES.get(kind, Call)(home, kind, operation, decode, rebuild, False)
     call.ask(input, due_us)
     if home.current is not None and call.number:
         call.belong_to(home.current)

@@ -131,7 +131,7 @@ def _alternatives(what: str, several: tuple[Any, ...]) -> list[Awaitable[Any]]:
     alternatives = list(several[0]) if listed else list(several)
     for place, each in enumerate(alternatives, 1):
         if not isinstance(each, Awaitable):
-            raise _refused(
+            raise refused(
                 f"Number {place} of what {what}() was given cannot be waited for: {each!r}.",
                 alternatives,
                 remedy="Call it: write approve(days), not approve. Several come one by one, or as one list.",
@@ -139,7 +139,7 @@ def _alternatives(what: str, several: tuple[Any, ...]) -> list[Awaitable[Any]]:
     return alternatives
 
 
-def _refused(message: str, alternatives: Sequence[object], *, remedy: str) -> AuthorError:
+def refused(message: str, alternatives: Sequence[object], *, remedy: str) -> AuthorError:
     """The error for what cannot be; what was given is never run, and Python is not to complain of that too."""
     for each in alternatives:
         if asyncio.iscoroutine(each):
@@ -172,7 +172,7 @@ class _Race(Generic[A]):
             wrong = f"{self._k!r} of {count} cannot be had"
             remedy = f"Ask for a number from 1 to {count}, the number of alternatives."
         if wrong:
-            raise _refused(f"{self._what}: {wrong}.", self._alternatives, remedy=remedy)
+            raise refused(f"{self._what}: {wrong}.", self._alternatives, remedy=remedy)
 
     async def run(self) -> list[tuple[int, A]]:
         for number, each in enumerate(self._alternatives):

@@ -18,6 +18,7 @@ from procession.kernel import TIMER_OPERATION, CallKind, Failure, HaltInstance
 from procession.language.codec import ValueCodec
 from procession.language.functions import Written
 from procession.language.names import normal_name
+from procession.language.picking import Arrival, arrival
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -46,21 +47,23 @@ def deadline(written: Written) -> asyncio.Timeout:
     return asyncio.timeout(length_us / 1_000_000)
 
 
-def after(written: Written) -> Coroutine[Any, Any, Elapsed]:
+def after(written: Written) -> Coroutine[Arrival, Any, Elapsed]:
     """Waits this long, durably. Raises nothing; withdrawn if its branch is cancelled."""
     return kernel.to_be_awaited(_after(written), "after")
 
 
+@arrival
 async def _after(written: Written) -> Elapsed:
     _require_process("after()")
     return await _timer(_calendar_time(written).after(kernel.now_us()))
 
 
-def until(moment: datetime) -> Coroutine[Any, Any, Elapsed]:
+def until(moment: datetime) -> Coroutine[Arrival, Any, Elapsed]:
     """Waits for a moment, durably; one that has passed is due at once. A moment without a time zone is refused."""
     return kernel.to_be_awaited(_until(moment), "until")
 
 
+@arrival
 async def _until(moment: datetime) -> Elapsed:
     _require_process("until()")
     if moment.tzinfo is None:

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from procession import Function, attribute, deadline, first, process, together
+from procession import Function, after, attribute, deadline, first, pick, process, together
 from procession.control import n_of
 from procession.people import role
 
@@ -75,6 +75,10 @@ async def leave(days: int, reason: str) -> str:
     await first(approve, book(days))  # refused
     some: list[bool] = await n_of(2, [approve(days), approve(1)])  # refused
     await n_of([approve(days), approve(1)], 2)  # refused
+    await pick(book.request(days), after("2 days"))  # refused
+    await pick(book(days), after("2 days"))  # refused
+    await pick(approve(days), judge.request(days))  # refused
+    chosen: bool = await pick(approve.request(days), after("2 days"))  # refused
     await book.request(days, "x")  # refused
     wrong: bool = await book.request(days)  # refused
     async with deadline(3):  # refused
@@ -82,7 +86,7 @@ async def leave(days: int, reason: str) -> str:
     attribute(lines=[1, 2])  # refused
     await asyncio.wait_for(approve(days, 1), 5)  # refused
     role(3)  # refused
-    return approved + str(one) + str(two) + str(number) + str(wrong) + raced + str(some)
+    return approved + str(one) + str(two) + str(number) + str(wrong) + raced + str(some) + str(chosen)
 
 
 async def test(world: object) -> None:

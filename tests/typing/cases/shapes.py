@@ -19,11 +19,12 @@ from procession import (
     deadline,
     first,
     now,
+    pick,
     process,
     together,
     until,
 )
-from procession.control import log, n_of, random, uuid4
+from procession.control import WorkCall, log, n_of, random, uuid4
 from procession.people import role
 
 team = Function("Team", owner="ann@acme.example")
@@ -130,6 +131,16 @@ async def races(days: int) -> None:
     assert_type(await first((judge(n) for n in (1, 2)), rest="withdraw"), str)
     assert_type(await n_of(2, [book(1), book(2), book(3)]), list[tuple[int, Opinion]])
     assert_type(await n_of(1, (book.request(n) for n in (1, 2)), rest="continue"), list[tuple[int, Opinion]])
+
+
+@process(owner=team)
+async def choices(moment: datetime) -> None:
+    work: WorkCall[Approved | Declined] = approve.request(1)
+    assert_type(await work, Approved | Declined)
+    assert_type(await pick(approve.request(1), judge.request(2)), Approved | Declined | str)
+    assert_type(await pick(judge.request(2), after("2 days")), str | Elapsed)
+    assert_type(await pick(judge.request(1), until(moment), approve.request(1)), str | Elapsed | Approved | Declined)
+    assert_type(await pick([judge.request(n) for n in (1, 2)]), str)
 
 
 @process(owner=team)
