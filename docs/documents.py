@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from procession.services import configuration, demo, event_log, health, records, scaffold
+from procession.services import configuration, demo, event_log, health, records, scaffold, schedules
 
 READ = {
     "procession list": records.InstanceList,
@@ -19,6 +19,7 @@ READ = {
     "procession work show": records.ItemDetail,
     "procession doctor": health.HealthReport,
     "procession config show": configuration.Configuration,
+    "procession schedule list": schedules.ScheduleList,
     "procession new": scaffold.NewApplication,
     "procession demo": demo.DemoSummary,
 }
@@ -51,6 +52,11 @@ ACTED = {
     },
     "procession work claim, start, save-draft, complete, put-back, withdraw": _ITEM,
     "procession retry, complete-call, fail-call, cancel": _REPAIR,
+    "procession schedule pause, resume": {
+        "schedule": "text: its name",
+        "paused": "yes or no",
+        "next": "text or null: when it starts something next",
+    },
     "procession retry --call": {
         **_REPAIR,
         "call": "number: of the call that is attempted again",

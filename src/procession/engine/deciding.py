@@ -81,6 +81,9 @@ class BatchView:
         due = self.batch.timers.due(self.now_us, limit=limit)
         return list(dict.fromkeys(timer.instance for timer in due))
 
+    def kept(self, key: str) -> str | None:
+        return self.batch.find_meta(key)
+
 
 @dataclass(frozen=True, slots=True)
 class Decider:

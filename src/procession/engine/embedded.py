@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,8 @@ CLOCK_ACCEPTED = "clock-accepted-behind-us"
 """Where the store keeps by how much a person accepted the wall clock to be behind its last request."""
 
 SET_ASIDE_PAUSE_US = 1_000_000
+
+AlsoDue = Callable[[], Awaitable[int | None]]
 
 
 class AssertionsAreOff(OperatorError):
@@ -95,7 +97,7 @@ class EmbeddedEngine:
             registry,
             self.submit,
             reached=options.reached,
-            freed=self._look_again,
+            freed=self.look_again,
             most=options.most_attempts,
             chance=options.chance,
         )
@@ -115,6 +117,7 @@ class EmbeddedEngine:
             store.readers, lambda problem: self._tell_of_problem(f"nothing will wake it: {problem}")
         )
         self._identifier_patrol = IdentifierPatrol(store.readers, self.submit, options.clock.wall_us)
+        self._also_due: AlsoDue | None = None
         self._running: list[asyncio.Task[None]] = []
         self._broke_down: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._is_closed = False
@@ -126,9 +129,10 @@ class EmbeddedEngine:
 
     async def apply_due(self) -> int | None:
         """Fire what timers are due and begin what attempts are due; gives when the next of them is, in microseconds."""
+        also_us = await self._also_due() if self._also_due is not None and self._options.runs_timers else None
         await self._due_work.apply()
         with self.store.readers.snapshot() as view:
-            due = [view.next_timer_due_us() if self._options.runs_timers else None]
+            due = [also_us, view.next_timer_due_us() if self._options.runs_timers else None]
             if self._options.runs_services and self._dispatcher.room:
                 due.append(view.next_service_due_us())
         next_us = min((each for each in due if each is not None), default=None)
@@ -154,7 +158,7 @@ class EmbeddedEngine:
         self._dispatcher.registry = self._due_work.registry = registry
         self._due_work.set_aside.clear()
         self.release = number
-        self._look_again()
+        self.look_again()
 
     def _decider_on(self, registry: Registry, release: int) -> Decider:
         wake_records = WakeRecords(registry)
@@ -164,10 +168,15 @@ class EmbeddedEngine:
         """Waits for as long as the engine works; gives the reason where it has to give up by itself."""
         return await asyncio.shield(self._broke_down)
 
+    def also_apply(self, due: AlsoDue) -> None:
+        """Have this applied too whenever what is due is applied; it gives when it is due next, in microseconds."""
+        self._also_due = due
+        self.look_again()
+
     def accept_clock(self) -> int:
         """Trust the wall clock as it is now; gives by how many microseconds it is behind the last request."""
         behind_us = self._intake.accept()
-        self._look_again()
+        self.look_again()
         return behind_us
 
     async def close(self, *, at_once: bool = False) -> None:
@@ -236,7 +245,8 @@ class EmbeddedEngine:
         for notice in effects.notices:
             self._tell(notice)
 
-    def _look_again(self) -> None:
+    def look_again(self) -> None:
+        """Something may be due earlier than it seemed."""
         self._wake_ups.expect(0)
 
 

@@ -106,6 +106,20 @@ class CancelInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseSchedule:
+    """Start nothing by a schedule until it is resumed; times that pass meanwhile are let go."""
+
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeSchedule:
+    """Go on with a schedule at its next time."""
+
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptClock:
     """Trust the wall clock again after it jumped."""
 
@@ -123,6 +137,8 @@ Command = (
     | CompleteCall
     | FailCall
     | CancelInstance
+    | PauseSchedule
+    | ResumeSchedule
     | AcceptClock
 )
 

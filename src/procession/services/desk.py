@@ -11,6 +11,7 @@ from procession.language.registry import Registry
 from procession.services.commands import Order
 from procession.services.former_roles import with_former_roles
 from procession.services.naming import find_instance
+from procession.services.scheduling import Schedule
 from procession.store.instances import InstanceRow
 from procession.store.readers import Readers
 from procession.work.performers import Organisation, Performer
@@ -33,6 +34,7 @@ class Desk:
     engine: Engine
     readers: Readers
     accept_clock: Callable[[], int]
+    schedules: tuple[Schedule, ...] = ()
 
     async def submit(
         self,

@@ -10,11 +10,12 @@ from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engin
 from procession.engine.turn import Notice
 from procession.kernel import InstanceState
 from procession.services.application import Application
-from procession.services.commands import Order, RetryInstance
+from procession.services.commands import Order, ResumeSchedule, RetryInstance
 from procession.services.desk import Answer
 from procession.services.naming import find_instance
 from procession.services.office import Office
 from procession.services.reloading import Loaded, is_newer_on_disk, load, load_anew, restore_modules
+from procession.services.schedules import ScheduledStarts
 from procession.store import OpenOptions
 
 
@@ -43,7 +44,10 @@ class Host:
         """Do what is ordered; to retry a halted instance, on the source as it is now. Raises the refusal."""
         if isinstance(order.command, RetryInstance) and self._stands_still(order.command.instance):
             await self.take_present_source()
-        return await self.office.perform(order)
+        answer = await self.office.perform(order)
+        if isinstance(order.command, ResumeSchedule):
+            self.engine.look_again()
+        return answer
 
     async def take_present_source(self) -> bool:
         """Go on with the source and the people that are on disk, as after a restart; gives whether they are others.
@@ -66,7 +70,11 @@ class Host:
     def _settle(self, loaded: Loaded, loaded_us: int) -> None:
         engine = self.engine
         self._loaded = loaded
-        self.office = Office(loaded.registry, loaded.organisation, engine, engine.store.readers, engine.accept_clock)
+        readers = engine.store.readers
+        self.office = Office(
+            loaded.registry, loaded.organisation, engine, readers, engine.accept_clock, loaded.schedules
+        )
+        engine.also_apply(ScheduledStarts(loaded.schedules, engine, readers, self._clock).apply)
         engine.store.lock.announce_source(engine.release, loaded_us)
 
     def _stands_still(self, reference: str) -> bool:

@@ -1,5 +1,6 @@
 """Starting an instance: the same start twice gives the same instance."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 from procession.engine.contract import Decision, NewInstance, View
@@ -41,6 +42,25 @@ async def start(desk: Desk, order: Order, command: StartInstance) -> Answer:
     encoded = process.inputs.encode_values(values)
     key = normal_name(command.key, what="business key") if command.key is not None else process.key_for(values)
     new = NewInstance(process, encoded, process.title_for(values), order.actor, key)
+    accepted = await desk.submit(order, starting(new))
+    row = accepted.instance
+    assert row is not None
+    return {
+        "instance": row.name,
+        "uuid": str(UUID(bytes=row.uuid)),
+        "title": row.title,
+        "state": row.state,
+        "repeated": accepted.repeated or bool(accepted.outcome.get("repeated")),
+        "halted": accepted.halted,
+    }
+
+
+def starting(new: NewInstance) -> Callable[[View], Decision]:
+    """The decision to start an instance; where an open one has its business key and the same input, that one is it.
+
+    It refuses with `KeyTaken`.
+    """
+    process, key, encoded = new.process, new.business_key, new.input
 
     def decide(view: View) -> Decision:
         holder = _holder(view, process, key) if key is not None else None
@@ -54,17 +74,7 @@ async def start(desk: Desk, order: Order, command: StartInstance) -> Answer:
             remedy=f"See `procession show {holder.name}`; or give this one another key.",
         )
 
-    accepted = await desk.submit(order, decide)
-    row = accepted.instance
-    assert row is not None
-    return {
-        "instance": row.name,
-        "uuid": str(UUID(bytes=row.uuid)),
-        "title": row.title,
-        "state": row.state,
-        "repeated": accepted.repeated or bool(accepted.outcome.get("repeated")),
-        "halted": accepted.halted,
-    }
+    return decide
 
 
 def _holder(view: View, process: Process[..., object], key: str) -> InstanceRow | None:

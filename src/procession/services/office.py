@@ -5,7 +5,7 @@ from typing import assert_never
 from procession.engine.contract import Decision
 from procession.engine.embedded import CLOCK_ACCEPTED
 from procession.errors import PerformerError
-from procession.services import instances, repairs, worklist
+from procession.services import instances, repairs, schedules, worklist
 from procession.services.commands import (
     AcceptClock,
     CancelInstance,
@@ -14,7 +14,9 @@ from procession.services.commands import (
     CompleteItem,
     FailCall,
     Order,
+    PauseSchedule,
     PutBackItem,
+    ResumeSchedule,
     RetryCall,
     RetryInstance,
     SaveDraft,
@@ -51,6 +53,8 @@ class Office(Desk):
                 return await worklist.withdraw(self, order, order.command)
             case RetryInstance() | RetryCall() | CompleteCall() | FailCall() | CancelInstance():
                 return await repairs.repair(self, order, order.command)
+            case PauseSchedule() | ResumeSchedule():
+                return await schedules.change(self, order, order.command)
             case AcceptClock():
                 behind_us = self.accept_clock()
                 decision = Decision(outcome={"accepted": True}, keeps={CLOCK_ACCEPTED: str(behind_us)})

@@ -14,6 +14,7 @@ from procession.engine.releases import Release, release_of
 from procession.errors import AuthorError, ProcessionError
 from procession.language.registry import Registry
 from procession.services.application import Application
+from procession.services.scheduling import Schedule, schedules_of
 from procession.services.sources import files_on_disk
 from procession.work.performers import Organisation
 
@@ -29,21 +30,23 @@ class SourceNotTaken(AuthorError):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An application's source, imported: what it declares, its people, and what its files were like."""
+    """An application's source, imported: what it declares, its people, what it starts when, and what its files were like."""
 
     registry: Registry
     organisation: Organisation
+    schedules: tuple[Schedule, ...]
     release: Release
     files: Mapping[Path, bytes]
 
 
 def load(application: Application) -> Loaded:
-    """Import the application. Raises what the organisation file or the packages get wrong."""
+    """Import the application. Raises what the organisation file, the packages or the schedules get wrong."""
     files = _files_of(application)  # before they are read: one that is saved meanwhile is then another one
     organisation = application.load_organisation()
     modules = application.load_modules()
     registry = Registry.of(modules)
-    return Loaded(registry, organisation, release_of(modules), {**_files_of(application), **files})
+    schedules = schedules_of(application, registry)
+    return Loaded(registry, organisation, schedules, release_of(modules), {**_files_of(application), **files})
 
 
 def is_newer_on_disk(application: Application, loaded: Loaded) -> bool:

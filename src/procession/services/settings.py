@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -48,10 +48,24 @@ class ApplicationTable(Table):
     cancel_within: str = "1 day"
 
 
+class ScheduleTable(Table):
+    """A recurring start: which process, with what, when."""
+
+    name: str
+    process: str
+    when: str
+    time_zone: str | None = None
+    calendar: str | None = None
+    missed: Literal["once", "skip"] = "once"
+    paused: bool = False
+    input: dict[str, Any] = Field(default_factory=dict)
+
+
 class SettingsFile(Table):
     """Everything that may stand in `procession.toml`."""
 
     application: ApplicationTable
+    schedule: list[ScheduleTable] = Field(default_factory=list)
 
 
 # PROCESSION_STORE for application.store; a name belongs to the folder, and what is imported to the file beside it.
@@ -161,19 +175,19 @@ def _overridden(environment: Mapping[str, str]) -> dict[SettingPath, str]:
 def _refusal(
     file: Path, lines: TomlLines, model: type[BaseModel], error: ValidationError, overridden: Mapping[SettingPath, str]
 ) -> BadSettings:
-    faults, remedy = [], "Correct the file."
-    for problem in error.errors():
+    faults: list[str] = []
+    remedy = "Correct the file."
+    # A key that is misspelt is missing too: the slip is told first.
+    for problem in sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden"):
         path = tuple(problem["loc"])
         place = overridden.get(path) or _place(file, lines, path)
         if problem["type"] == "extra_forbidden":
-            said, remedy = _unknown(model, path)
+            said, meant = _unknown(model, path)
+            faults.append(f"{place}: {said}. {meant}")
+            remedy = ""
         else:
-            said = f"{_name(path)}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
-        faults.append(f"{place}: {said}.")
-    if len(faults) == 1:
-        return BadSettings(faults[0], subject=str(file), remedy=remedy)
-    shown = " ".join(faults[:_MOST_FAULTS])
-    return BadSettings(shown, subject=str(file), remedy="Correct the file.")
+            faults.append(f"{place}: {_name(path)}: {problem['msg'][:1].lower()}{problem['msg'][1:]}.")
+    return BadSettings(" ".join(faults[:_MOST_FAULTS]), subject=str(file), remedy=remedy)
 
 
 def _unknown(model: type[BaseModel], path: SettingPath) -> tuple[str, str]:

@@ -117,6 +117,12 @@ def find_old_client_ids(connection: Connection, *, before_us: int, after: int, l
     return OldIdentifiers(numbers, None if is_end else last)
 
 
+def find_request_of_client(connection: Connection, client_id: str) -> RequestRow | None:
+    """The request that a client gave this identifier."""
+    values = _BY_CLIENT_ID.run(connection, client_id).fetchone()
+    return None if values is None else RequestRow(*values)
+
+
 class Requests:
     """The requests of one batch."""
 
@@ -170,8 +176,7 @@ class Requests:
         for row in self._rows:
             if row.client_id == client_id:
                 return row
-        values = _BY_CLIENT_ID.run(self._connection, client_id).fetchone()
-        return None if values is None else RequestRow(*values)
+        return find_request_of_client(self._connection, client_id)
 
     def forget_client_ids(self, numbers: Iterable[int]) -> None:
         """Removes what clients called these requests; it is no part of the chain."""

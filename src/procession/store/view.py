@@ -19,7 +19,13 @@ from procession.store.releases import (
     find_site,
     find_source,
 )
-from procession.store.requests import OldIdentifiers, RequestRow, find_old_client_ids, find_request
+from procession.store.requests import (
+    OldIdentifiers,
+    RequestRow,
+    find_old_client_ids,
+    find_request,
+    find_request_of_client,
+)
 from procession.store.service_calls import ServiceCallRow
 from procession.store.statements import Prepared, select_where
 from procession.store.timers import TimerRow, next_timer_due_us
@@ -114,6 +120,10 @@ class View:
     def old_client_ids(self, *, before_us: int, after: int, limit: int) -> OldIdentifiers:
         """Among the next requests after this number: those whose client's identifier was to be kept until then only."""
         return find_old_client_ids(self._connection, before_us=before_us, after=after, limit=limit)
+
+    def request_of_client(self, client_id: str) -> RequestRow | None:
+        """The request that a client gave this identifier."""
+        return find_request_of_client(self._connection, client_id)
 
     def release(self, release: int) -> ReleaseRow | None:
         return find_release(self._connection, release)
