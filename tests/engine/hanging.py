@@ -7,6 +7,7 @@ It completes the open item of the instance, whose code then hangs in the way tha
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import re
 import sys
@@ -53,6 +54,10 @@ def block_for_ever() -> None:
     threading.Event().wait()
 
 
+def hold_the_lock_for_ever() -> None:
+    ctypes.PyDLL(None).pause()
+
+
 def say_so_and_compute() -> None:
     print("hangs", flush=True)
     compute_for_ever()
@@ -62,6 +67,7 @@ WAYS: dict[str, Callable[[], None]] = {
     "in a regular expression": search_for_ever,
     "in a huge power": compute_for_ever,
     "swallowing everything": swallow_for_ever,
+    "holding the lock without working": hold_the_lock_for_ever,
     "blocked outside": block_for_ever,
     "until it is killed": say_so_and_compute,
     "not at all": lambda: None,

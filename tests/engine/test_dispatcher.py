@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import subprocess
 import sys
@@ -280,3 +281,45 @@ async def test_whatever_a_function_raises_reaches_who_waits_and_ends_no_loop(err
 
     with pytest.raises((RuntimeError, SystemExit)):
         await ServiceThreads(lambda: None).run(fail)
+
+
+# Beyond its time
+
+
+async def test_a_service_that_swallows_its_cancellation_is_left_behind_and_its_late_result_counts_for_nothing(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "CANCEL_SECONDS", 0.02)
+    team = Function("Team", owner="ann@acme.example")
+    gate, seen = asyncio.Event(), []
+
+    @team.service(timeout=timedelta(milliseconds=20), attempts=2, backoff=timedelta(milliseconds=1))
+    async def deaf() -> str:
+        seen.append(attempt().number)
+        if len(seen) > 1:
+            return "second"
+        while not gate.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await gate.wait()
+        return "first"
+
+    @process(owner=team)
+    async def working() -> str:
+        return await deaf()
+
+    world = await opened(host, working)
+    name = await world.start(working)
+    await world.until(lambda: engine_of(world)._dispatcher._abandoned)
+    await world.until(
+        lambda: world.waits(name).service_calls and "took longer" in str(world.waits(name).service_calls[0].last_error)
+    )
+    room = engine_of(world)._dispatcher.room
+    await world.pass_time("1 minute")
+    await world.until_ended(name)
+    assert world.result(name) == "second"
+
+    gate.set()
+    await world.until(lambda: not engine_of(world)._dispatcher._abandoned)
+    assert engine_of(world)._dispatcher.room == room + 1
+    assert seen == [1, 2]
+    assert world.kinds(name).count("CallCompleted") == 1

@@ -224,6 +224,7 @@ async def hangs(host: Host, *ways: str) -> tuple[World, list[str]]:
         ("in a regular expression", "search_for_ever"),
         ("swallowing everything", "swallow_for_ever"),
         ("blocked outside", "block_for_ever"),
+        ("holding the lock without working", "hold_the_lock_for_ever"),
     ],
 )
 async def test_code_that_cannot_be_interrupted_ends_the_worker_and_is_halted_at_the_restart_without_being_run(

@@ -4,9 +4,9 @@ import asyncio
 import contextvars
 import logging
 import random
-import weakref
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from procession.engine.attempts import AttemptOutcome, Broke, Declared, LateResult, Succeeded, report
 from procession.engine.clock import ClockNotTrusted
@@ -59,15 +59,15 @@ class Dispatcher:
         self._threads = ServiceThreads(freed)
         self._chance = chance or random.Random()
         self._is_closing = False
+        self._abandoned = 0
         self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
-        self._stopped: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()
 
     @property
     def room(self) -> int:
-        """How many more attempts may run at once. A thread that was given up counts until it ends."""
+        """How many more attempts may run at once. One that was given up, in a thread or not, counts until it ends."""
         if self._is_closing:
             return 0
-        return max(0, self._most - len(self._running) - self._threads.abandoned)
+        return max(0, self._most - len(self._running) - self._threads.abandoned - self._abandoned)
 
     @property
     def running(self) -> int:
@@ -88,7 +88,7 @@ class Dispatcher:
         """The call was withdrawn: cancel its attempt where one runs. A thread cannot be cancelled; its result comes too late."""
         task = self._running.get((instance, call))
         if task is not None:
-            self._stop(task)
+            task.cancel()
 
     async def close(self, *, grace_seconds: float) -> None:
         """Wait that long for running attempts, then cancel what is left; it is attempted again at the next start."""
@@ -99,15 +99,11 @@ class Dispatcher:
             await asyncio.wait(self._running.values(), timeout=left)
         late = list(self._running.values())
         for task in late:
-            self._stop(task)
+            task.cancel()
         if late:
             _, deaf = await asyncio.wait(late, timeout=CANCEL_SECONDS)
             for task in deaf:
                 log.error("An attempt at %s does not let itself be cancelled, and is left behind.", task.get_name())
-
-    def _stop(self, task: "asyncio.Task[None]") -> None:
-        self._stopped.add(task)
-        task.cancel()
 
     def _forget(self, key: tuple[int, int], done: "asyncio.Task[None]") -> None:
         was_full = self.room == 0
@@ -152,23 +148,16 @@ class Dispatcher:
 
     async def _outcome_of(self, operation: Service[..., object], attempt: AttemptToRun) -> AttemptOutcome:
         row = attempt.row
-        limit = asyncio.timeout(operation.timeout.length_us / 1_000_000)
-        try:
-            with attempt_runs(Attempt(row.idempotency_key, row.attempts)):
-                async with limit:
-                    value = await self._call_body(operation, attempt.input)
-        except (Exception, SystemExit) as error:
-            if limit.expired() and isinstance(error, TimeoutError):
-                return Broke("TimeoutError", f"took longer than {operation.timeout}")
-            return _outcome_of_error(operation, error)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            assert task is not None
-            if task in self._stopped:
-                raise  # the call was withdrawn, or the engine ends
-            while task.cancelling():  # the body cancelled its own task, as some libraries' scopes do
-                task.uncancel()
-            return _outcome_of_error(operation, error)
+        with attempt_runs(Attempt(row.idempotency_key, row.attempts)):
+            body = asyncio.ensure_future(_with_its_error(self._call_body(operation, attempt.input)))
+        in_time = await self._wait(body, operation.timeout.length_us / 1_000_000)
+        if not in_time and (
+            not body.done() or body.cancelled() or isinstance(body.result()[1], asyncio.CancelledError)
+        ):
+            return Broke("TimeoutError", f"took longer than {operation.timeout}")
+        value, raised = (None, asyncio.CancelledError()) if body.cancelled() else body.result()
+        if raised is not None:
+            return _outcome_of_error(operation, raised)
         try:
             return Succeeded(operation.result.encode(value))
         except Exception as error:
@@ -178,12 +167,46 @@ class Dispatcher:
                 final=True,
             )
 
+    async def _wait(self, body: "asyncio.Future[Any]", seconds: float) -> bool:
+        """Whether the body ends in time. Cancels it otherwise, and leaves it behind where it does not end for that.
+
+        One whose call was withdrawn is waited for to its end: nobody is to be told.
+        """
+        try:
+            if (await asyncio.wait({body}, timeout=seconds))[0]:
+                return True
+            body.cancel()
+            if not (await asyncio.wait({body}, timeout=CANCEL_SECONDS))[0]:
+                self._abandoned += 1
+                body.add_done_callback(self._let_go)
+            return False
+        except asyncio.CancelledError:
+            while not body.done():
+                body.cancel()
+                try:
+                    await asyncio.wait({body})
+                except asyncio.CancelledError:
+                    continue
+            raise
+
+    def _let_go(self, _: object) -> None:
+        self._abandoned -= 1
+        self._freed()
+
     async def _call_body(self, operation: Service[..., object], raw: bytes) -> object:
         positional, by_name = operation.inputs.call(operation.inputs.decode(raw))
         if operation.is_async:
             return await operation.body(*positional, **by_name)
         context = contextvars.copy_context()
         return await self._threads.run(lambda: context.run(operation.body, *positional, **by_name))
+
+
+async def _with_its_error(body: Coroutine[object, object, object]) -> tuple[object, BaseException | None]:
+    """What a body gives, or raises: as a value, since some errors would end the loop that they leave a task in."""
+    try:
+        return await body, None
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        return None, error
 
 
 def _outcome_of_error(operation: Service[..., object], error: BaseException) -> AttemptOutcome:
