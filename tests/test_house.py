@@ -26,7 +26,7 @@ FILE_LINES = 500
 FUNCTION_LINES = 60
 FUNCTION_MEDIAN_LINES = 12
 KERNEL_LINES = 3000
-KERNEL_FILES = 12
+KERNEL_FILES = 14
 PARAMETERS = 6
 MORE_PARAMETERS = {
     ("language", "task"): "the options of a declaration are its vocabulary, an object of options would be noise",

@@ -207,9 +207,19 @@ def test_where_the_source_is_gone_the_recorded_places_are_shown(shop: Terminal) 
     assert shown["branches"][0]["frames"][0]["source"].strip().startswith("reached = await call_back(")
 
 
-def test_cancelling_needs_force_and_a_reason_is_kept(shop: Terminal) -> None:
+def test_a_cancelled_instance_has_ended_when_its_clean_up_has(shop: Terminal) -> None:
     shop.succeed("start", "patience")
-    assert "--force" in shop.fail("cancel", "patience-1", status=2)
+    assert "patience-1 is cancelled." in shop.succeed("cancel", "patience-1", "--reason", "by mistake", "--as", "cleo")
+    shown = shop.answer("show", "patience-1", "--history")
+    asked, ended = (
+        entry for entry in shown["history"] if entry["kind"] in ("CancellationRequested", "InstanceCancelled")
+    )
+    assert (asked["actor"], asked["reason"], ended["text"]) == ("cleo", "by mistake", "by mistake")
+    assert "already cancelled" in shop.fail("cancel", "patience-1", status=1)
+
+
+def test_cancelling_by_force_keeps_the_reason(shop: Terminal) -> None:
+    shop.succeed("start", "patience")
     shop.succeed("cancel", "patience-1", "--force", "--reason", "by mistake", "--as", "cleo")
     shown = shop.answer("show", "patience-1", "--history")
     assert shown["instance"]["state"] == "cancelled"

@@ -117,7 +117,9 @@ async def test_every_order_that_is_accepted_says_whether_the_instance_stands_sti
     check, pack = world.item(name, "check").id, world.item(name, "pack").id
 
     halting, claim, cancel = await asyncio.gather(
-        world.give(CompleteItem(check, "true")), world.give(ClaimItem(pack)), world.give(CancelInstance(name))
+        world.give(CompleteItem(check, "true")),
+        world.give(ClaimItem(pack)),
+        world.give(CancelInstance(name, force=True)),
     )
 
     assert "TypeError" in halting["halted"] and halting["halted"] == claim["halted"]

@@ -231,7 +231,7 @@ async def test_an_instance_at_its_history_limit_can_be_cancelled(host: Host) -> 
     await world.complete(name, 1)
     assert world.state(name) == "halted"
 
-    await world.give(CancelInstance(name))
+    await world.give(CancelInstance(name, force=True))
     assert world.state(name) == "cancelled"
 
 

@@ -251,7 +251,7 @@ async def test_a_halted_instance_can_be_cancelled_by_force_without_running_its_c
     await world.until(lambda: world.waits(name).waiting_events)
     item = world.item(name).id
 
-    await world.give(CancelInstance(name), reason="not needed")
+    await world.give(CancelInstance(name, force=True), reason="not needed")
 
     assert world.state(name) == "cancelled"
     assert world.kinds(name)[-1] == "InstanceCancelled"

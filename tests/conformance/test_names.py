@@ -46,7 +46,7 @@ async def test_every_command_takes_the_name_the_uuid_and_the_key_of_an_instance(
     for number, reference in enumerate((name, uuid, uuid.upper(), f"keyed:{key}"), 2):
         with pytest.raises(NoOpenCall, match="keyed-1 has no open"):
             await world.give(RetryCall(reference, number))
-    await world.give(CancelInstance(f"keyed:{key}"))
+    await world.give(CancelInstance(f"keyed:{key}", force=True))
     assert world.state(name) == "cancelled"
 
 

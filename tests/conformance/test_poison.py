@@ -166,7 +166,7 @@ async def test_bad_code_halts_alone_and_can_be_cancelled(host: Host, kind: str) 
     assert again["state"] == "halted"
     await world.restart()
     assert (await world.retry(bad))["state"] == "halted"
-    await world.give(CancelInstance(bad))
+    await world.give(CancelInstance(bad, force=True))
     assert world.state(bad) == "cancelled"
 
 

@@ -314,7 +314,7 @@ async def test_a_key_that_is_taken_forever_stays_taken_when_its_process_was_gone
     name = await world.start(once, number="a")
     await world.restart(keyed)
 
-    await world.give(CancelInstance(name))
+    await world.give(CancelInstance(name, force=True))
 
     await world.restart(keyed, once)
     again = await world.give(StartInstance("once", '{"number": "a"}'))

@@ -204,7 +204,7 @@ class Walk:
             (1, lambda: RetryCall(self.instance(), self.call())),
             (1, lambda: CompleteCall(self.instance(), self.call(), number)),
             (1, lambda: FailCall(self.instance(), self.call(), "no")),
-            (1, lambda: CancelInstance(self.instance())),
+            (1, lambda: CancelInstance(self.instance(), force=True)),
         ]
         return self.chance.choices([make for _, make in makers], [weight for weight, _ in makers])[0]()
 
@@ -287,7 +287,7 @@ class Walk:
         except DoesNotReplay:
             assert self.may_diverge
             self.refused["does-not-replay"] += 1
-            await self.world.give(CancelInstance(name))
+            await self.world.give(CancelInstance(name, force=True))
 
     async def to_the_end(self) -> None:
         """With the fault mended, everything that is open can be brought to its end."""

@@ -347,7 +347,7 @@ async def test_nothing_can_be_done_to_an_instance_that_has_ended(host: Host) -> 
     await world.complete(name, True)
     before = world.history(name)
 
-    for command in (CancelInstance(name), CompleteItem(item, "false"), ClaimItem(item)):
+    for command in (CancelInstance(name, force=True), CompleteItem(item, "false"), ClaimItem(item)):
         with pytest.raises((InstanceHasEnded, ItemEnded)):
             await world.give(command)
     assert world.history(name) == before

@@ -273,7 +273,11 @@ def test_a_retry_that_halts_again_keeps_all_again(broken: pytest.MonkeyPatch) ->
 def test_a_halted_instance_takes_a_retry_or_an_end_by_force_and_nothing_else(broken: pytest.MonkeyPatch) -> None:
     case = Driven(sometimes_broken)
     case.complete("a", 1)
-    for end in (kernel.Retried(9), kernel.InstanceCancelled(9, "given up"), kernel.InstanceHalted(9, "x", "", b"", 0)):
+    for end in (
+        kernel.Retried(9),
+        kernel.InstanceCancelled(9, "given up", by_program=False),
+        kernel.InstanceHalted(9, "x", "", b"", 0),
+    ):
         again = case.replayed()
         with pytest.raises(kernel.IllegalTransition, match="halted"):
             again.advance(kernel.CallCompleted(9, 1, b"1", None))

@@ -21,7 +21,10 @@ LEGAL_INSTANCE = {
     ("running", "InstanceCompleted"): "completed",
     ("running", "InstanceFailed"): "failed",
     ("running", "InstanceHalted"): "halted",
+    ("running", "CancellationRequested"): "cancelling",
     ("running", "InstanceCancelled"): "cancelled",
+    ("cancelling", "InstanceHalted"): "halted",
+    ("cancelling", "InstanceCancelled"): "cancelled",
     ("halted", "Retried"): "running",
     ("halted", "InstanceHalted"): "halted",
     ("halted", "InstanceCancelled"): "cancelled",
@@ -66,8 +69,10 @@ def test_a_table_cannot_be_changed() -> None:
         INSTANCE[InstanceState.COMPLETED][kernel.Retried] = InstanceState.RUNNING  # type: ignore[index]
 
 
-def test_an_event_is_incoming_or_the_record_of_a_command_and_only_a_withdrawal_can_be_either() -> None:
-    assert {kernel.CallWithdrawn} == INCOMING & RECORDED
+def test_an_event_is_incoming_or_the_record_of_a_command_and_only_a_withdrawal_or_a_cancellation_can_be_either() -> (
+    None
+):
+    assert {kernel.CallWithdrawn, kernel.InstanceCancelled} == INCOMING & RECORDED
     assert not is_recorded(kernel.CallWithdrawn(1, 1, "", by_program=False))
     assert is_recorded(kernel.CallWithdrawn(1, 1, "", by_program=True))
 
@@ -96,6 +101,7 @@ ILLEGAL: list[Event] = [
     kernel.ResultRecorded(9, b"1"),
     kernel.InstanceCompleted(9, b"1"),
     kernel.InstanceFailed(9, FAILURE),
+    kernel.InstanceCancelled(9, "", by_program=True),
 ]
 
 
@@ -139,7 +145,11 @@ def test_nothing_happens_to_an_ended_instance() -> None:
 
     case = Driven(short)
     assert case.result == 1
-    for event in (kernel.InstanceCancelled(9, ""), kernel.Retried(9), kernel.InstanceStarted(9, b"[]")):
+    for event in (
+        kernel.InstanceCancelled(9, "", by_program=False),
+        kernel.Retried(9),
+        kernel.InstanceStarted(9, b"[]"),
+    ):
         with pytest.raises(IllegalTransition):
             case.instance.advance(event)
     case.instance.close()
@@ -155,7 +165,7 @@ def test_a_cancelled_instance_takes_no_event_and_runs_no_code() -> None:
             ran.append("finally")
 
     case = Driven(with_cleanup, replays=False)
-    assert case.feed(kernel.InstanceCancelled(case.tick(), "no longer wanted")).commands == ()
+    assert case.feed(kernel.InstanceCancelled(case.tick(), "no longer wanted", by_program=False)).commands == ()
     assert case.instance.state is InstanceState.CANCELLED
     assert ran == []
     with pytest.raises(IllegalTransition, match="cancelled"):

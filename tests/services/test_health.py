@@ -11,7 +11,8 @@ import pytest
 from procession.engine.clock import VirtualClock
 from procession.errors import NotAStore, StoreNotUsable
 from procession.services import health, replaying
-from procession.services.commands import CompleteItem, SaveDraft, StartInstance
+from procession.services.application import open_application
+from procession.services.commands import CancelInstance, CompleteItem, SaveDraft, StartInstance
 from procession.services.health import HealthReport, examine
 from procession.services.reading import Reading
 from procession.services.worklist import BodyFailed
@@ -94,6 +95,24 @@ def test_a_failed_body_is_told_although_the_application_no_longer_loads(tmp_path
     report = examine(replace(other.application, store=made.application.store))
     assert kinds(report) == ["application", "failed body"]
     assert "the owner of Desk" in report.concerns[1].remedy
+
+
+def with_a_clean_up(text: str) -> str:
+    waits = "    await asyncio.sleep(seconds)\n"
+    return text.replace(waits, f"    try:\n    {waits}    finally:\n        await read('what is left')\n", 1)
+
+
+def test_a_clean_up_that_takes_longer_than_the_application_allows_is_told(tmp_path: Path) -> None:
+    made = make_office(tmp_path, with_a_clean_up)
+    clock = VirtualClock(time.time_ns() // 1000 - DAY_US - DAY_US // 2)
+    made.perform(StartInstance("wait", '{"seconds": 60}'), CancelInstance("wait-1"), clock=clock)
+    report = examine(made.application)
+    assert kinds(report) == ["cancelling"]
+    assert "wait-1 is to be cancelled since" in report.concerns[0].message
+    assert "--force" in report.concerns[0].remedy
+    settings = made.application.folder / "procession.toml"
+    settings.write_text(settings.read_text().replace("[application]", '[application]\ncancel_within = "2 days"'))
+    assert examine(open_application(made.application.folder)).is_well
 
 
 def test_a_draft_that_its_performer_saves_is_no_failed_body(office: Made) -> None:

@@ -19,6 +19,7 @@ from procession.kernel.events import (
     CallRequested,
     CallStarted,
     CallWithdrawn,
+    CancellationRequested,
     Event,
     Failure,
     InstanceCancelled,
@@ -64,7 +65,8 @@ events = st.one_of(
     st.builds(InstanceFailed, times, failures),
     st.builds(InstanceHalted, times, texts, texts, st.binary(), st.integers(0, 9)),
     st.builds(Retried, times),
-    st.builds(InstanceCancelled, times, texts),
+    st.builds(CancellationRequested, times, texts),
+    st.builds(InstanceCancelled, times, texts, st.booleans()),
 )
 
 
@@ -125,7 +127,11 @@ EXAMPLES: dict[Event, tuple[bytes, bytes | None]] = {
         b'"oh"\n{}',
     ),
     Retried(5): (b'{"at":5,"call":null,"kind":"Retried","request":7}', None),
-    InstanceCancelled(5, ""): (b'{"at":5,"call":null,"kind":"InstanceCancelled","request":7}', None),
+    CancellationRequested(5, "twice"): (b'{"at":5,"call":null,"kind":"CancellationRequested","request":7}', b"twice"),
+    InstanceCancelled(5, "", by_program=False): (
+        b'{"at":5,"call":null,"kind":"InstanceCancelled","request":7,"by_program":false}',
+        None,
+    ),
 }
 
 

@@ -28,9 +28,9 @@ def declare(app: typer.Typer) -> None:
     command(
         app, "retry", example='procession retry leave-17 --reason "mail server is back"', panel=REPAIRING, acts=True
     )(retry)
-    command(
-        app, "cancel", example='procession cancel leave-17 --force --reason "entered twice"', panel=REPAIRING, acts=True
-    )(cancel)
+    command(app, "cancel", example='procession cancel leave-17 --reason "entered twice"', panel=REPAIRING, acts=True)(
+        cancel
+    )
 
 
 def start(
@@ -104,7 +104,7 @@ def list_instances(
     process: Annotated[str | None, typer.Option("--process", help="Only of this process.")] = None,
     state: Annotated[
         list[str] | None,
-        typer.Option("--state", help="Only in this state: running, completed, failed, cancelled, halted."),
+        typer.Option("--state", help="Only in this state: running, cancelling, completed, failed, cancelled, halted."),
     ] = None,
     text: Annotated[
         str | None, typer.Option("--text", help="Only with this text in title, name or business key.")
@@ -220,18 +220,14 @@ def retry(
 def cancel(
     invocation: Invocation,
     instance: InstanceArgument,
-    force: Annotated[bool, typer.Option("--force", help="End it at once; none of its code runs.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="End it at once: all it asked for is withdrawn, none of its code runs.")
+    ] = False,
 ) -> None:
-    """End an instance by force: everything it asked for is withdrawn, none of its code runs."""
+    """Cancel an instance: its code is told and cleans up, what has to be undone is undone, then it has ended."""
     from procession.services.commands import CancelInstance
 
-    if not force:
-        raise typer.BadParameter(
-            "an instance can only be ended by force for now: all that it asked for is withdrawn, and no clean-up "
-            "of the process runs. Say --force if that is meant",
-            param_hint="--force",
-        )
-    repair(invocation, CancelInstance(instance))
+    repair(invocation, CancelInstance(instance, force))
 
 
 def repair(invocation: Invocation, order: object) -> None:

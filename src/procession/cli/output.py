@@ -148,6 +148,7 @@ STATE_STYLES = {
     "completed": "green",
     "failed": "red",
     "halted": "bold red",
+    "cancelling": "yellow",
     "cancelled": "yellow",
     "attention": "bold red",
 }

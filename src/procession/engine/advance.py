@@ -15,10 +15,13 @@ from procession.engine.turn import Turn
 from procession.engine.wake_records import WakeRecords
 from procession.errors import OperatorError
 from procession.kernel import (
+    GOES_ON,
     CallEvent,
     CallFailed,
     CallKind,
     CallRequested,
+    CancelInstance,
+    CancellationRequested,
     Command,
     CompleteInstance,
     Divergence,
@@ -116,7 +119,7 @@ class Advance:
             ) from fault
 
     def _apply_one(self, turn: Turn, row: InstanceRow, event: Event) -> HaltRecord | None:
-        if row.seq >= self.events_limit and not isinstance(event, CallFailed):
+        if row.seq >= self.events_limit and not _has_no_limit(row, event):
             message = (
                 f"The history has {row.seq:,} events, and the limit is {self.events_limit:,}. Raise the limit and retry, "
                 "or cancel it by force; a process that loops for years should end, and start another."
@@ -173,6 +176,8 @@ class Advance:
                 self.events_limit,
             )
         batch.instances.change(row.id, now_us=now_us)
+        if row.state != live.state and live.state in GOES_ON:
+            self._now_is(turn, row, live.state, event)
         for position, command, recorded in zip(positions[1:], commands, made[1:], strict=True):
             self._carry_out(turn, row, command, recorded, position)
 
@@ -192,6 +197,15 @@ class Advance:
                 self._end(turn, row, InstanceState.COMPLETED, recorded.at_us)
             case FailInstance():
                 self._end(turn, row, InstanceState.FAILED, recorded.at_us)
+            case CancelInstance():
+                self._end(turn, row, InstanceState.CANCELLED, recorded.at_us)
+
+    def _now_is(self, turn: Turn, row: InstanceRow, state: InstanceState, event: Event) -> None:
+        """The instance goes on in another state."""
+        turn.batch.instances.change(row.id, state=state)
+        if isinstance(event, CancellationRequested):
+            turn.batch.instances.change(row.id, cancelling_us=event.at_us)
+            turn.notice(event.at_us, row.name, f"to be cancelled, says {turn.cause.actor}")
 
     def _halt(self, turn: Turn, row: InstanceRow, kept: Sequence[Event], halt: HaltRecord) -> None:
         at_us = max(row.now_us, kept[-1].at_us)
@@ -211,6 +225,11 @@ class Advance:
         turn.batch.instances.change(row.id, state=state, ended_us=at_us, open_key=open_key, now_us=at_us)
         turn.effects.spent.append(row.id)
         turn.notice(at_us, row.name, str(state))
+
+
+def _has_no_limit(row: InstanceRow, event: Event) -> bool:
+    """To fail and to cancel is possible however long the history is."""
+    return row.cancelling_us is not None or isinstance(event, CallFailed | CancellationRequested)
 
 
 def _kind_of_call(live: Instance, event: Event) -> CallKind | None:

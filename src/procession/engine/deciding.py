@@ -247,7 +247,7 @@ class Decider:
         """Go on with a halted instance; then apply what waited for it, as long as it does not halt again."""
         batch = turn.batch
         self.advance.check_replays(batch, row)
-        batch.instances.change(row.id, state=InstanceState.RUNNING, halt=None)
+        batch.instances.change(row.id, state=InstanceState.RUNNING, halt=None)  # until the kernel says otherwise
         turn.notice(event.at_us, row.name, f"retried by {turn.cause.actor}")
         self.advance.apply(turn, row.id, (event,))
         for waiting in batch.waiting_events.of_instance(row.id):

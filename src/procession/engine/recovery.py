@@ -6,7 +6,7 @@ import logging
 from procession.engine.attempts import ServiceState, interrupted
 from procession.engine.wake_records import change_service_call
 from procession.engine.watchdog import Culprit
-from procession.kernel import InstanceHalted, InstanceState
+from procession.kernel import GOES_ON, InstanceHalted, InstanceState
 from procession.language.operations import Service
 from procession.language.registry import Registry
 from procession.store.batch import Batch
@@ -27,7 +27,7 @@ def recover(batch: Batch, registry: Registry, *, culprit: Culprit | None, now_us
 def _halt_culprit(batch: Batch, culprit: Culprit, now_us: int) -> None:
     instance = culprit.instance
     row = batch.instances.find(instance)
-    if row is None or row.state != InstanceState.RUNNING:
+    if row is None or row.state not in GOES_ON:
         return
     message = (
         "Process code held the interpreter for so long that the worker had to be ended. "

@@ -5,6 +5,7 @@
 
 from .call import Call, WorkCall, current, now_us, perform, random, request, set_attributes, to_be_awaited, uuid4
 from .commands import (
+    CancelInstance,
     Command,
     CompleteInstance,
     FailInstance,
@@ -27,6 +28,7 @@ from .events import (
     CallRequested,
     CallStarted,
     CallWithdrawn,
+    CancellationRequested,
     Event,
     Failure,
     InstanceCancelled,
@@ -44,15 +46,16 @@ from .instance import Instance, OpenCall, Teardown
 from .loop import TIMER_OPERATION
 from .ordered import Chance, replacements
 from .site import BranchStack, Frame, Site, StackFrame
-from .transitions import CALL, INSTANCE, TIMER, CallState, IllegalTransition, InstanceState
+from .transitions import CALL, GOES_ON, INSTANCE, TIMER, CallState, IllegalTransition, InstanceState
 
 __all__ = [
-    "CALL", "INSTANCE", "TIMER", "TIMER_OPERATION", "AttributesSet", "BranchStack", "Call", "CallCompleted",
-    "CallEvent", "CallFailed", "CallKind", "CallRequested", "CallStarted", "CallState", "CallWithdrawn", "Chance",
-    "Command", "CompleteInstance", "Divergence", "Event", "FailInstance", "Failure", "Frame", "Halt",
-    "HaltInstance", "IllegalTransition", "Instance", "InstanceCancelled", "InstanceCompleted", "InstanceFailed",
-    "InstanceHalted", "InstanceStarted", "InstanceState", "OpenCall", "Outcome", "Program", "RecordResult",
-    "RefusedInProcess", "RequestCall", "ResultRecorded", "Retried", "SetAttributes", "Site", "StackFrame",
-    "Teardown", "TimerFired", "WithdrawCall", "WorkCall", "current", "event_of", "is_recorded", "now_us", "perform", "random",
+    "CALL", "GOES_ON", "INSTANCE", "TIMER", "TIMER_OPERATION", "AttributesSet", "BranchStack", "Call",
+    "CallCompleted", "CallEvent", "CallFailed", "CallKind", "CallRequested", "CallStarted", "CallState",
+    "CallWithdrawn", "CancelInstance", "CancellationRequested", "Chance", "Command", "CompleteInstance",
+    "Divergence", "Event", "FailInstance", "Failure", "Frame", "Halt", "HaltInstance", "IllegalTransition",
+    "Instance", "InstanceCancelled", "InstanceCompleted", "InstanceFailed", "InstanceHalted", "InstanceStarted",
+    "InstanceState", "OpenCall", "Outcome", "Program", "RecordResult", "RefusedInProcess", "RequestCall",
+    "ResultRecorded", "Retried", "SetAttributes", "Site", "StackFrame", "Teardown", "TimerFired",
+    "WithdrawCall", "WorkCall", "current", "event_of", "is_recorded", "now_us", "perform", "random",
     "replacements", "request", "set_attributes", "to_be_awaited", "uuid4",
 ]  # fmt: skip

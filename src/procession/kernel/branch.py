@@ -81,8 +81,24 @@ class BranchLoop(HaltingLoop):
     """What the branches of one instance share: queue, numbers, history, and the fault that stops them all."""
 
     __slots__ = (
-        "branch_numbers", "branches", "current", "dead", "depth", "failed", "failure", "fault", "future_numbers", "history",
-        "interrupt", "program", "ready", "result", "root", "unbegun",
+        "branch_numbers",
+        "branches",
+        "current",
+        "dead",
+        "depth",
+        "failed",
+        "failure",
+        "fault",
+        "future_numbers",
+        "history",
+        "interrupt",
+        "is_cancelling",
+        "program",
+        "ready",
+        "result",
+        "root",
+        "unbegun",
+        "unwound",
     )  # fmt: skip
 
     def __init__(self, program: Program) -> None:
@@ -100,6 +116,9 @@ class BranchLoop(HaltingLoop):
         self.interrupt: BaseException | None = None
         self.result: bytes | None = None
         self.failure: Failure | None = None
+        self.is_cancelling = False
+        # The branches that were cancelled since the instance began to unwind; None as long as it does not.
+        self.unwound: set[int] | None = None
         self.unbegun: list[Unbegun] = []
         # The numbers that branches and futures hash by.
         self.branch_numbers = count()
@@ -158,6 +177,8 @@ class BranchLoop(HaltingLoop):
             self.halt_for_bug(error, self.root)
 
     def root_raised(self, error: BaseException) -> None:
+        if self.is_cancelling and self.may_leave(error):
+            return
         self.failure = self.failure_of(error)
         if self.failure is None:
             self.halt_for_bug(error, self.root)
@@ -405,6 +426,8 @@ class Branch(asyncio.Future[Any]):
             return False
         self._cancels += 1
         self._message = msg
+        if self.home.unwound is not None:
+            self.home.unwound.add(self.number)
         if not self._cancel_wait():
             self._must_cancel = True
         return True

@@ -13,6 +13,7 @@ from .events import (
     CallWithdrawn,
     Event,
     Failure,
+    InstanceCancelled,
     InstanceCompleted,
     InstanceFailed,
     ResultRecorded,
@@ -68,7 +69,14 @@ class FailInstance:
     failure: Failure
 
 
-Command = RequestCall | WithdrawCall | SetAttributes | RecordResult | CompleteInstance | FailInstance
+@dataclass(frozen=True, slots=True)
+class CancelInstance:
+    """The instance is over: it was to be cancelled, and its clean-up has ended."""
+
+    reason: str
+
+
+Command = RequestCall | WithdrawCall | SetAttributes | RecordResult | CompleteInstance | FailInstance | CancelInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +158,5 @@ def event_of(command: Command, at_us: int, *, digest: bytes = b"", site: int = 0
             return InstanceCompleted(at_us, command.value)
         case FailInstance():
             return InstanceFailed(at_us, command.failure)
+        case CancelInstance():
+            return InstanceCancelled(at_us, command.reason, by_program=True)

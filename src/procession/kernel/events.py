@@ -155,11 +155,20 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceCancelled:
-    """Ended by force: no line of the author's code runs."""
+class CancellationRequested:
+    """A person wants the instance to end: its code is told, cleans up, and what has to be undone is undone."""
 
     at_us: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceCancelled:
+    """The clean-up of a cancelled instance has ended (a recorded fact); or it was ended by force, and no code ran (incoming)."""
+
+    at_us: int
+    reason: str
+    by_program: bool
 
 
 Event = (
@@ -176,20 +185,21 @@ Event = (
     | InstanceFailed
     | InstanceHalted
     | Retried
+    | CancellationRequested
     | InstanceCancelled
 )
 
 CallEvent = CallStarted | CallCompleted | CallFailed | CallWithdrawn | TimerFired
 
 RECORDED: frozenset[type[Event]] = frozenset(
-    {CallRequested, CallWithdrawn, AttributesSet, ResultRecorded, InstanceCompleted, InstanceFailed}
+    {CallRequested, CallWithdrawn, AttributesSet, ResultRecorded, InstanceCompleted, InstanceFailed, InstanceCancelled}
 )
-# A withdrawal is of both kinds, by who made it.
-INCOMING: frozenset[type[Event]] = frozenset(get_args(Event)) - RECORDED | {CallWithdrawn}
+# A withdrawal and a cancellation are of both kinds, by who made them.
+INCOMING: frozenset[type[Event]] = frozenset(get_args(Event)) - RECORDED | {CallWithdrawn, InstanceCancelled}
 
 
 def is_recorded(event: Event) -> bool:
     """Whether the program asked for this fact; else it happened to the instance."""
-    if isinstance(event, CallWithdrawn):
+    if isinstance(event, CallWithdrawn | InstanceCancelled):
         return event.by_program
     return type(event) in RECORDED

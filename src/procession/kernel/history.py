@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .commands import (
+    CancelInstance,
     Command,
     CompleteInstance,
     FailInstance,
@@ -29,6 +30,7 @@ from .events import (
     CallWithdrawn,
     Event,
     Failure,
+    InstanceCancelled,
     InstanceCompleted,
     InstanceFailed,
     InstanceHalted,
@@ -90,6 +92,8 @@ def _said(fact: Event | Command | None) -> str:
             return "the completion of the instance"
         case InstanceFailed() | FailInstance():
             return "the failure of the instance"
+        case InstanceCancelled(by_program=True) | CancelInstance():
+            return "the end of the clean-up"
         case None:
             return "nothing more"
         case _:
@@ -165,7 +169,7 @@ class History:
             # What was recorded stays as it is: a new field with a default in the result moves no instance.
             case (RecordResult(), ResultRecorded()) | (CompleteInstance(), InstanceCompleted()):
                 same = True
-            case FailInstance(), InstanceFailed():
+            case (FailInstance(), InstanceFailed()) | (CancelInstance(), InstanceCancelled()):
                 same = True
             case _:
                 same = False

@@ -14,13 +14,22 @@ from weakref import WeakKeyDictionary
 
 from . import events
 from .branch import Branch, Fault
-from .commands import NOTHING_TO_DO, CompleteInstance, FailInstance, Halt, HaltInstance, Outcome, RecordResult
-from .events import CallEvent, CallKind, Event
+from .commands import (
+    NOTHING_TO_DO,
+    CancelInstance,
+    CompleteInstance,
+    FailInstance,
+    Halt,
+    HaltInstance,
+    Outcome,
+    RecordResult,
+)
+from .events import CallEvent, CallKind, Event, is_recorded
 from .history import Divergence, Program, kept_facts
 from .loop import ASKED_MEANWHILE, Ending, Entry, Loop, Timer, Turn
 from .ordered import Chance
 from .site import BranchStack, stack_of, stack_of_error
-from .transitions import INSTANCE, CallState, IllegalTransition, InstanceState, after
+from .transitions import GOES_ON, INSTANCE, CallState, IllegalTransition, InstanceState, after
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +73,8 @@ class Instance:
     """One run of a process. After a halt, an interrupt or a divergence it is spent: close it, and rebuild by replay."""
 
     __slots__ = (
-        "__weakref__", "_chance_of_callbacks", "_chances", "_has_unwound", "_is_spent", "_kept", "_loop",
-        "_result_is_recorded", "_seed", "state",
+        "__weakref__", "_cancel_reason", "_chance_of_callbacks", "_chances", "_is_spent", "_kept", "_loop",
+        "_result_is_recorded", "_seed", "_to_unwind", "state",
     )  # fmt: skip
 
     def __init__(self, program: Program, *, seed: bytes) -> None:
@@ -77,7 +86,9 @@ class Instance:
         self._kept: list[Event] = []
         self._is_spent = False
         self._result_is_recorded = False
-        self._has_unwound = False
+        self._cancel_reason = ""
+        # What is still to be cancelled, as it was when the instance began to unwind.
+        self._to_unwind: dict[int, Branch] | None = None
         self.state = InstanceState.NEW
 
     @property
@@ -112,7 +123,7 @@ class Instance:
         process go through. Anything else is a bug of ours.
         """
         apply = _APPLY.get(type(event))
-        if self._is_spent or apply is None or (type(event) is events.CallWithdrawn and event.by_program):
+        if self._is_spent or apply is None or is_recorded(event):
             raise _not_now(event, self._is_spent)
         loop = self._loop
         try:
@@ -211,7 +222,7 @@ class Instance:
         return found
 
     def _retry(self, event: events.Retried) -> None:
-        self.state = after(INSTANCE, self.state, events.Retried, subject="the instance")
+        self._go_on_again(event)
         kept, self._kept = self._kept, []
         for each in kept:
             if self._loop.fault is None:
@@ -221,6 +232,12 @@ class Instance:
                     _APPLY[type(each)](self, each)
                 self._go_on(event.at_us)
 
+    def _go_on_again(self, event: events.Retried) -> None:
+        """Stands where it stood before it stood still."""
+        self.state = after(INSTANCE, self.state, type(event), subject="the instance")
+        if self._loop.is_cancelling:
+            self.state = after(INSTANCE, self.state, events.CancellationRequested, subject="the instance")
+
     def _go_on(self, at_us: int) -> None:
         loop = self._loop
         if at_us > loop.now_us:
@@ -229,7 +246,7 @@ class Instance:
             loop.enter()
             try:
                 loop.run_dry()
-                if loop.failure is not None:
+                if loop.failure is not None or loop.is_cancelling:
                     self._unwind()
                 self._settle()
             except HaltInstance as reason:
@@ -256,7 +273,7 @@ class Instance:
 
     def _entry(self, event: CallEvent) -> Entry:
         entry = self._loop.open.get(event.call)
-        if entry is not None and self.state is InstanceState.RUNNING:
+        if entry is not None and self.state in GOES_ON:
             return entry
         why = "it is not open" if entry is None else f"the instance is {self.state.value}"
         call = f"call {event.call}"
@@ -276,37 +293,54 @@ class Instance:
     def _change_state(self, event: events.InstanceHalted | events.InstanceCancelled) -> None:
         self.state = after(INSTANCE, self.state, type(event), subject="the instance")
 
+    def _cancel(self, event: events.CancellationRequested) -> None:
+        self.state = after(INSTANCE, self.state, events.CancellationRequested, subject="the instance")
+        loop = self._loop
+        loop.is_cancelling = True
+        self._cancel_reason = event.reason
+        self._begin_unwinding()
+        loop.ready.append(Turn(loop, self._cancel_root, (), Context()))
+
+    def _cancel_root(self) -> None:
+        if self._loop.root is not None:
+            self._loop.root.cancel()
+
+    def _begin_unwinding(self) -> dict[int, Branch]:
+        """Branches that the clean-up makes from here on are real work."""
+        loop = self._loop
+        if self._to_unwind is None:
+            self._to_unwind = dict(loop.branches)
+            loop.unwound = set()
+        return self._to_unwind
+
     def _unwind(self) -> None:
-        """When root has failed: cancels what is still open, newest first.
+        """When root has failed, or was cancelled: cancels what is still open, newest first.
 
         What the unwinding of another branch has cancelled already is left alone, and a branch whose creator is still to be
         cancelled waits for it: the abort of a parent's scope would otherwise kill the clean-up of its children.
         """
         loop = self._loop
-        if self._has_unwound:
-            return
-        self._has_unwound = True
-        # Branches that the clean-up makes from here on are real work.
-        waiting = dict(loop.branches)
-        while loop.fault is None:
-            waiting = {number: each for number, each in waiting.items() if not each.done() and not each.cancelling()}
+        waiting = self._begin_unwinding()
+        while waiting and loop.fault is None:
+            assert loop.unwound is not None
+            for number in [each.number for each in waiting.values() if each.done() or each.number in loop.unwound]:
+                del waiting[number]
             found = next((each for each in reversed(waiting.values()) if each.parent not in waiting), None)
-            if found is None:
-                return
-            del waiting[found.number]
-            found.cancel()
-            loop.run_dry()
+            if found is not None:
+                loop.unwound.add(found.number)
+                found.cancel()
+                loop.run_dry()
 
     def _settle(self) -> None:
         """Ends the instance when root and branches have ended; says so when it can never happen."""
         loop = self._loop
-        if loop.fault is not None or self.state is not InstanceState.RUNNING:
+        if loop.fault is not None or self.state not in GOES_ON:
             return
         if loop.unbegun and loop.failure is None and loop.has_unbegun():
             return
         if not loop.branches:
             self._end()
-        elif loop.root is not None and loop.root.done() and loop.result is not None and not self._result_is_recorded:
+        elif loop.result is not None and not self._result_is_recorded and not loop.is_cancelling:
             loop.history.ask(RecordResult(loop.result))
             self._result_is_recorded = True
         if loop.branches and not loop.open:
@@ -320,7 +354,7 @@ class Instance:
     def _end(self) -> None:
         loop = self._loop
         failure = loop.failure
-        if failure is None:
+        if failure is None and not loop.is_cancelling:
             unseen = next(
                 (each for each in sorted(loop.failed, key=lambda branch: branch.number) if each._log_traceback), None
             )
@@ -332,7 +366,10 @@ class Instance:
                     return
         for entry in tuple(loop.open.values()):  # of callbacks or abandoned generators: nothing waits for them
             entry.end_by_program("the instance has ended")
-        if failure is not None:
+        if loop.is_cancelling:
+            loop.history.ask(CancelInstance(self._cancel_reason))
+            self.state = after(INSTANCE, self.state, events.InstanceCancelled, subject="the instance")
+        elif failure is not None:
             loop.history.ask(FailInstance(failure))
             self.state = after(INSTANCE, self.state, events.InstanceFailed, subject="the instance")
         else:
@@ -393,5 +430,6 @@ _APPLY: dict[type[Event], Callable[[Instance, Any], None]] = {
     events.TimerFired: lambda self, event: self._end_call(event, b""),
     events.Retried: Instance._retry,
     events.InstanceHalted: Instance._change_state,
+    events.CancellationRequested: Instance._cancel,
     events.InstanceCancelled: Instance._change_state,
 }

@@ -1,7 +1,7 @@
 """The life cycles of an instance and of a call, as tables: state -> event -> next state.
 
 All that changes a state goes through `after`. The tables are data: the documentation draws its pictures from them. What is
-not in a table is illegal: it raises and changes nothing. `suspended` and `cancelling` join with what brings them about.
+not in a table is illegal: it raises and changes nothing. `suspended` joins with what brings it about.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ class InstanceState(StrEnum):
 
     NEW = "new"
     RUNNING = "running"
+    CANCELLING = "cancelling"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -67,9 +68,15 @@ INSTANCE: Table[InstanceState] = _frozen(
             events.InstanceCompleted: InstanceState.COMPLETED,
             events.InstanceFailed: InstanceState.FAILED,
             events.InstanceHalted: InstanceState.HALTED,
+            events.CancellationRequested: InstanceState.CANCELLING,
+            events.InstanceCancelled: InstanceState.CANCELLED,
+        },
+        InstanceState.CANCELLING: {
+            events.InstanceHalted: InstanceState.HALTED,
             events.InstanceCancelled: InstanceState.CANCELLED,
         },
         InstanceState.HALTED: {
+            # One that was cancelling is so again at once: `Instance._go_on_again`.
             events.Retried: InstanceState.RUNNING,
             # A halted instance that cannot even be replayed on this source is halted once more.
             events.InstanceHalted: InstanceState.HALTED,
@@ -80,6 +87,9 @@ INSTANCE: Table[InstanceState] = _frozen(
         InstanceState.CANCELLED: {},
     }
 )
+
+GOES_ON = frozenset({InstanceState.RUNNING, InstanceState.CANCELLING})
+"""The states in which an instance takes events of its calls."""
 
 CALL: Table[CallState] = _frozen(
     {

@@ -100,9 +100,13 @@ class FailCall:
 
 @dataclass(frozen=True, slots=True)
 class CancelInstance:
-    """End an instance at once (`force`): everything it asked for is withdrawn and none of its code runs."""
+    """Cancel an instance: its code cleans up, what has to be undone is undone, and then it has ended.
+
+    With `force` at once: everything it asked for is withdrawn and none of its code runs. Cancelling twice is cancelling once.
+    """
 
     instance: str
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,15 @@ from procession.engine import asyncio_names
 from procession.engine.fences import PROCESS_LOGGER, fence_down, fence_up, install_fences
 from procession.engine.present_names import in_present_names
 from procession.kernel import (
+    GOES_ON,
     CallWithdrawn,
+    CancelInstance,
     Command,
     CompleteInstance,
     Divergence,
     FailInstance,
     HaltInstance,
     Instance,
-    InstanceState,
     Outcome,
     RecordResult,
     RequestCall,
@@ -43,7 +44,7 @@ def foresee_withdrawal(view: View, registry: Registry, item: WorkItemRow, *, rea
     withdraw(item)
     row = view.instances.find(item.instance)
     assert row is not None
-    if row.state != InstanceState.RUNNING:
+    if row.state not in GOES_ON:
         told: tuple[str, ...] = (f"is refused, since {row.name} is {row.state}",)
     else:
         told = _consequences(view, registry, row, CallWithdrawn(row.now_us, item.call, reason, by_program=False))
@@ -92,3 +93,5 @@ def _sentence(command: Command) -> str:
             return "completes"
         case FailInstance(failure):
             return f"fails: {failure.message}"
+        case CancelInstance():
+            return "ends as cancelled"

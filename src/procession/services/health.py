@@ -109,6 +109,7 @@ def examine(application: Application) -> HealthReport:
         checks = _check_store(application, concerns)
         with readers.snapshot() as view:
             concerns += _halted(application, view)
+            concerns += _cancelling(application, view)
             concerns += _in_attention(application, view)
             concerns += _failed_bodies(view, registry)
             concerns += _overdue(view)
@@ -150,6 +151,23 @@ def _halted(application: Application, view: View) -> list[Concern]:
         halt = halt_of(row, places, 0)
         if halt is not None:
             concerns.append(Concern("halted", row.name, f"{row.name} is halted: {halt.message}", halt.remedy))
+    return concerns
+
+
+def _cancelling(application: Application, view: View) -> list[Concern]:
+    """Those whose clean-up takes longer than an application allows."""
+    before_us = time.time_ns() // 1000 - application.cancel_within.length_us
+    concerns = []
+    for row in view.instances.list(InstanceFilter(cancelling_before_us=before_us), limit=MOST_LISTED):
+        assert row.cancelling_us is not None
+        concerns.append(
+            Concern(
+                "cancelling",
+                row.name,
+                f"{row.name} is to be cancelled since {moment(row.cancelling_us):%Y-%m-%d %H:%M} UTC, and its clean-up has not ended.",
+                f"`procession show {row.name}` says whom it waits for; `procession cancel {row.name} --force` ends it without.",
+            )
+        )
     return concerns
 
 

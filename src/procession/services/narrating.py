@@ -8,6 +8,7 @@ from procession.kernel import (
     CallFailed,
     CallRequested,
     CallWithdrawn,
+    CancellationRequested,
     Event,
     Failure,
     InstanceCancelled,
@@ -77,7 +78,7 @@ def _content_of(row: EventRow) -> tuple[str, object]:
             return "", json_of(raw)
         case CallFailed(failure=failure) | InstanceFailed(failure=failure):
             return _failure_text(failure), json_of(failure.payload)
-        case CallWithdrawn(reason=text) | InstanceCancelled(reason=text):
+        case CallWithdrawn(reason=text) | CancellationRequested(reason=text) | InstanceCancelled(reason=text):
             return text, None
         case InstanceHalted(code=code, message=message):
             return f"{code}: {message}", None

@@ -4,9 +4,18 @@ from collections.abc import Callable
 from typing import assert_never
 
 from procession.engine.attempts import ServiceState, new_round
-from procession.engine.contract import Decision, ServiceChange, View
+from procession.engine.contract import Decision, InstanceIsHalted, ServiceChange, View
 from procession.errors import PerformerError
-from procession.kernel import CallCompleted, CallFailed, Event, Failure, InstanceCancelled, InstanceState, Retried
+from procession.kernel import (
+    CallCompleted,
+    CallFailed,
+    CancellationRequested,
+    Event,
+    Failure,
+    InstanceCancelled,
+    InstanceState,
+    Retried,
+)
 from procession.language.filling_in import parsed
 from procession.services.commands import CancelInstance, CompleteCall, FailCall, Order, RetryCall, RetryInstance
 from procession.services.desk import Answer, Desk
@@ -51,8 +60,11 @@ def _decision(desk: Desk, order: Order, command: Repair, row: InstanceRow) -> tu
             return _completion(desk, order, row, call, value), False
         case FailCall(call=call, message=message):
             return lambda view: _fail(view, order, row, call, message), False
+        case CancelInstance(force=True):
+            forced = order.reason or ""
+            return lambda view: Decision(events=(InstanceCancelled(view.now_us, forced, by_program=False),)), True
         case CancelInstance():
-            return lambda view: Decision(events=(InstanceCancelled(view.now_us, order.reason or ""),)), True
+            return lambda view: _cancel(view, row, order.reason or ""), True
         case _:
             assert_never(command)
 
@@ -61,6 +73,20 @@ def _operation_of(desk: Desk, row: InstanceRow, call: int) -> str:
     """The operation of a service call that is open still; nothing where it has ended meanwhile."""
     with desk.readers.snapshot() as view:
         return next((each.operation for each in view.waits(row.id).service_calls if each.call == call), "")
+
+
+def _cancel(view: View, row: InstanceRow, reason: str) -> Decision:
+    present = view.instance(row.id)
+    if present is not None and present.state == InstanceState.HALTED:
+        raise InstanceIsHalted(
+            f"{row.name} stands still, so its code cannot clean up.",
+            subject=row.name,
+            remedy=f"Mend the cause, `procession retry {row.name}`, and cancel it then; or end it with --force, "
+            "which runs none of its code.",
+        )
+    if present is not None and present.cancelling_us is not None:
+        return Decision()
+    return Decision(events=(CancellationRequested(view.now_us, reason),))
 
 
 def _retry(view: View, row: InstanceRow) -> Decision:

@@ -20,6 +20,7 @@ from procession.kernel.events import (
     CallRequested,
     CallStarted,
     CallWithdrawn,
+    CancellationRequested,
     Event,
     Failure,
     InstanceCancelled,
@@ -126,6 +127,11 @@ def _withdrawn(event: CallWithdrawn) -> _Parts:
     return members, event.call, event.reason.encode() if event.reason else None
 
 
+def _cancelled(event: InstanceCancelled) -> _Parts:
+    members = f',"by_program":{"true" if event.by_program else "false"}'
+    return members, None, event.reason.encode() if event.reason else None
+
+
 def _instance_failed(event: InstanceFailed) -> _Parts:
     return _failure_members(event.failure), None, _text_and_bytes(event.failure.message, event.failure.payload)
 
@@ -149,7 +155,8 @@ _ENCODERS: dict[type, Callable[[Any], _Parts]] = {
     InstanceFailed: _instance_failed,
     InstanceHalted: _halted,
     Retried: lambda _: ("", None, None),
-    InstanceCancelled: lambda event: ("", None, event.reason.encode() if event.reason else None),
+    CancellationRequested: lambda event: ("", None, event.reason.encode() if event.reason else None),
+    InstanceCancelled: _cancelled,
 }
 
 
@@ -199,7 +206,10 @@ _DECODERS: dict[str, Callable[[dict[str, Any], bytes | None], Event]] = {
     "InstanceFailed": lambda header, payload: InstanceFailed(header["at"], _failure(header, payload)),
     "InstanceHalted": _decode_halted,
     "Retried": lambda header, _: Retried(header["at"]),
-    "InstanceCancelled": lambda header, payload: InstanceCancelled(
+    "CancellationRequested": lambda header, payload: CancellationRequested(
         header["at"], "" if payload is None else payload.decode()
+    ),
+    "InstanceCancelled": lambda header, payload: InstanceCancelled(
+        header["at"], "" if payload is None else payload.decode(), header["by_program"]
     ),
 }

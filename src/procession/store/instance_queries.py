@@ -26,6 +26,7 @@ class InstanceFilter:
     business_key: str | None = None
     text: str | None = None  # in title, name or business key
     since_us: int | None = None  # started at or after
+    cancelling_before_us: int | None = None  # open, and to be cancelled since this time or before
 
     def conditions(self) -> list[ColumnElement[bool]]:
         columns = schema.instance.c
@@ -46,6 +47,9 @@ class InstanceFilter:
             )
         if self.since_us is not None:
             found.append(columns.started_us >= self.since_us)
+        if self.cancelling_before_us is not None:
+            found.append(columns.cancelling_us <= self.cancelling_before_us)
+            found.append(columns.ended_us.is_(None))
         return found
 
 

@@ -41,6 +41,10 @@ class InstanceRow(NamedTuple):
     generation: int
     input_digest: bytes
     halt: str | None
+    cancelling_us: int | None
+    suspended: str | None
+    renewed_seq: int
+    not_undone: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,10 @@ class InstanceChanges(TypedDict, total=False):
     secret: bytes | None
     generation: int
     halt: str | None
+    cancelling_us: int | None
+    suspended: str | None
+    renewed_seq: int
+    not_undone: str | None
 
 
 @cache
@@ -171,6 +179,10 @@ class Instances:
             generation=1,
             input_digest=new.input_digest,
             halt=None,
+            cancelling_us=None,
+            suspended=None,
+            renewed_seq=0,
+            not_undone=None,
         )
         self._rows.add(row.id, row)
         if row.open_key is not None:

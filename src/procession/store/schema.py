@@ -123,11 +123,16 @@ instance = _table(
     _whole("generation"),
     _bytes("input_digest"),
     _text("halt", null=True),
+    _whole("cancelling_us", null=True),  # since when it is to be cancelled
+    _text("suspended", null=True),  # since when, and how, while it is suspended
+    _whole("renewed_seq"),  # the event at which its replay begins: the last `Renewed`, else 0
+    _text("not_undone", null=True),  # what could not be undone, for people to look at
     UniqueConstraint("process", "number"),
 )
 _index("instance_open_key", instance, "process", "open_key", unique=True, where="open_key IS NOT NULL")
 _index("instance_business_key", instance, "process", "business_key", "id", where="business_key IS NOT NULL")
 _index("instance_state", instance, "state", "id")
+_index("instance_cancelling", instance, "cancelling_us", where="cancelling_us IS NOT NULL AND ended_us IS NULL")
 _index("instance_process_state", instance, "process", "state", "id")
 
 attribute = _table(

@@ -63,7 +63,7 @@ async def play_relocation(client: Client) -> None:
     await client.time_passes(4 * DAY_US + 12 * HOUR_US)
     await client.time_passes(4 * DAY_US + 14 * HOUR_US)
     await client.time_passes(6 * DAY_US)
-    await client.ask("cancel bob", CancelInstance(bob), "rita", "moved to another town")
+    await client.ask("cancel bob", CancelInstance(bob, force=True), "rita", "moved to another town")
     await client.start("cy", "move", who="cy")
     await client.quiet()
 

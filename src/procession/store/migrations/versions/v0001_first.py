@@ -94,6 +94,10 @@ def _create_instance() -> None:
         sa.Column("generation", WHOLE, nullable=False),
         sa.Column("input_digest", sa.LargeBinary(), nullable=False),
         sa.Column("halt", sa.Text(), nullable=True),
+        sa.Column("cancelling_us", WHOLE, nullable=True),
+        sa.Column("suspended", sa.Text(), nullable=True),
+        sa.Column("renewed_seq", WHOLE, nullable=False),
+        sa.Column("not_undone", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["release"], ["release.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
@@ -107,6 +111,13 @@ def _create_instance() -> None:
         ["process", "business_key", "id"],
         unique=False,
         **_where(sa.text("business_key IS NOT NULL")),
+    )
+    op.create_index(
+        "instance_cancelling",
+        "instance",
+        ["cancelling_us"],
+        unique=False,
+        **_where(sa.text("cancelling_us IS NOT NULL AND ended_us IS NULL")),
     )
     op.create_index(
         "instance_open_key", "instance", ["process", "open_key"], unique=True, **_where(sa.text("open_key IS NOT NULL"))
