@@ -440,3 +440,50 @@ def test_a_service_that_changes_what_it_was_given_changes_nothing_for_the_caller
 
 def test_a_utc_moment_is_as_good_as_any() -> None:
     assert ValueCodec[datetime](datetime).decode(b'"2026-03-01T12:00:00Z"') == NOON.astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Taxed:
+    net: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "net", self.net + 1)
+
+
+@dataclass(frozen=True)
+class Trimmed:
+    name: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name.strip())
+
+
+class Marked(BaseModel):
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def mark(cls, name: str) -> str:
+        return name + "!"
+
+
+@pytest.mark.parametrize(
+    ("value", "field", "code"),
+    [
+        (Taxed(1), "net", r"Taxed.__post_init__"),
+        ([Taxed(1)], "0.net", r"Taxed.__post_init__"),
+        (Marked(name="a"), "name", r"Marked.mark"),
+    ],
+)
+def test_a_value_that_its_class_changes_each_time_is_refused_with_the_code_that_does_so(
+    value: object, field: str, code: str
+) -> None:
+    annotation = list[Taxed] if isinstance(value, list) else type(value)
+    with pytest.raises(InvalidValue, match=rf"{code} runs.*leave alone what is right already") as refused:
+        ValueCodec[Any](annotation).encode(value)
+    assert list(refused.value.problems) == [field]
+
+
+def test_a_class_that_puts_a_value_right_once_crosses() -> None:
+    codec = ValueCodec(Trimmed)
+    assert codec.decode(codec.encode(Trimmed("  ann "))) == Trimmed("ann")

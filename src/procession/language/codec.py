@@ -5,6 +5,7 @@ Writing validates again what the author built (a dataclass checks nothing by its
 same bytes in every run of Python, whatever the hash seed.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
@@ -12,9 +13,17 @@ from typing import Any, Generic, TypeVar
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError, SchemaSerializer, SchemaValidator, ValidationError, core_schema
 
-from procession.language.core_schemas import CROSSING, Node, Schema, schema_of, type_name, uses_functions
+from procession.language.core_schemas import (
+    CROSSING,
+    Node,
+    Schema,
+    code_of_author,
+    schema_of,
+    type_name,
+    uses_functions,
+)
 from procession.language.fields import Field, fields_of_value
-from procession.language.problems import from_fault, from_validation, invalid, oversized
+from procession.language.problems import first_difference, from_fault, from_validation, invalid, oversized
 from procession.language.rewriting import Direction, rewritten
 from procession.language.strict_json import DEPTH_LIMIT, PAYLOAD_LIMIT_BYTES, depth_of, find_fault, find_text_fault
 
@@ -31,6 +40,7 @@ class _Crossing:
         self.where = where
         self._schema = schema
         self._recursive = bool(schema.definitions)
+        self._code_of_author = code_of_author(schema)
         written = rewritten(schema, Direction.WRITE, where)
         self._validate: Callable[[Any], Any] = _validator(written).validate_python
         self._serializer = _serializer(written)
@@ -43,13 +53,17 @@ class _Crossing:
 
     def write(self, value: Any) -> bytes:
         try:
-            raw = self._to_json(self._validate(value))
+            validated = self._validate(value)
+            raw = self._to_json(validated)
+            again = self._to_json(self._validate(validated)) if self._code_of_author else raw
         except ValidationError as error:
             raise from_validation(error, self.where) from None
         except (PydanticSerializationError, UnicodeEncodeError, ValueError, RecursionError) as error:
             raise self._unwritable(value, error) from None
         if len(raw) > PAYLOAD_LIMIT_BYTES:
             raise oversized(len(raw), self.where)
+        if again != raw:
+            raise self._unsteady(raw, again)
         if b"\\u0000" in raw and (fault := find_fault(raw)):
             raise from_fault(fault, self.where)
         if self._recursive and depth_of(raw.decode()) > DEPTH_LIMIT:
@@ -86,6 +100,16 @@ class _Crossing:
     @cached_property
     def _parse(self) -> Callable[[bytes], Any]:
         return _validator(self._parse_schema).validate_json
+
+    def _unsteady(self, raw: bytes, again: bytes) -> Exception:
+        """What an author's code makes of a value differs each time: a value that crosses would not be the one that was given."""
+        path = first_difference(json.loads(raw), json.loads(again))
+        error = invalid(self.where, {path: f"becomes another value each time {' or '.join(self._code_of_author)} runs"})
+        error.remedy = (
+            "It runs again on each side of a hand-off: let it leave alone what is right already, "
+            "or compute the value in a property or before the object is made."
+        )
+        return error
 
     def _unwritable(self, value: Any, error: Exception) -> Exception:
         try:

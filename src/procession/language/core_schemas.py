@@ -115,6 +115,25 @@ def uses_functions(schema: Schema) -> bool:
     return False
 
 
+def code_of_author(schema: Schema) -> tuple[str, ...]:
+    """The names of what an author's classes run whenever a value is validated: `Order.__post_init__`, validators."""
+    found: dict[str, None] = {}
+
+    def look(node: Node) -> Node:
+        function = node["function"]["function"] if node["type"].startswith("function-") else None
+        if node.get("post_init") in (True, "model_post_init"):
+            found[f"{node['cls'].__name__}.{'__post_init__' if node['type'] == 'dataclass' else 'model_post_init'}"] = (
+                None
+            )
+        if function is not None and not (getattr(function, "__module__", None) or "pydantic").startswith("pydantic"):
+            found[getattr(function, "__qualname__", "a validator").rpartition("<locals>.")[2]] = None
+        return map_children(node, look)
+
+    for node in (schema.root, *schema.definitions.values()):
+        look(node)
+    return tuple(found)
+
+
 class _Found(Exception):
     """Ends a search."""
 

@@ -40,6 +40,17 @@ def invalid(where: str, problems: Mapping[str, str]) -> InvalidValue:
     return InvalidValue(f"{where} does not fit its type: {told}.", problems=dict(problems), subject=where)
 
 
+def first_difference(one: object, other: object, path: str = "") -> str:
+    """The path at which two values as JSON differ first."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        parts: Iterable[tuple[str | int, object, object]] = ((key, one[key], other[key]) for key in one)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        parts = ((place, *both) for place, both in enumerate(zip(one, other, strict=True)))
+    else:
+        return path
+    return next((first_difference(a, b, join(path, key)) for key, a, b in parts if a != b), path)
+
+
 def _problems(findings: Iterable[Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for finding in findings:
