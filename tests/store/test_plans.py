@@ -9,6 +9,7 @@ import pytest
 
 from procession.store import (
     Store,
+    deliveries,
     event_log,
     events,
     instance_queries,
@@ -34,6 +35,7 @@ SORTED = {"worklist_queries._OVERDUE", "view._OPEN_ITEMS", "view._ATTENTION", "w
 
 def prepared() -> Iterator[tuple[str, Prepared]]:
     modules = (
+        deliveries,
         events,
         instance_queries,
         instances,
@@ -49,10 +51,10 @@ def prepared() -> Iterator[tuple[str, Prepared]]:
         for name, value in vars(module).items():
             if isinstance(value, Prepared):
                 yield f"{module.__name__.rpartition('.')[2]}.{name}", value
-    for module in (instances, worklist, service_calls, timers, waiting):
+    for module in (instances, worklist, service_calls, timers, waiting, deliveries):
         statements = module._statements()
         yield f"{module.__name__.rpartition('.')[2]}.find", statements.find
-        if module in (service_calls, timers, waiting):  # instances and items are not deleted
+        if module in (service_calls, timers, waiting, deliveries):  # instances and items are not deleted
             yield f"{module.__name__.rpartition('.')[2]}.delete", statements.delete
     yield "event_log._PAGE", event_log._PAGE
 

@@ -30,6 +30,8 @@ from procession.kernel import (
     HaltInstance,
     Instance,
     InstanceCancelled,
+    InstanceCompleted,
+    InstanceFailed,
     InstanceHalted,
     InstanceStarted,
     InstanceState,
@@ -39,15 +41,17 @@ from procession.kernel import (
     WithdrawCall,
     event_of,
 )
-from procession.language.process import input_digest
+from procession.language.process import OTHER_INSTANCES, input_digest
 from procession.language.registry import Registry
 from procession.language.strict_json import PAYLOAD_LIMIT_BYTES
 from procession.store.batch import Batch
+from procession.store.deliveries import DeliveryKind
 from procession.store.event_rows import encode_event
 from procession.store.instances import InstanceRow
 
 EVENTS_LIMIT = 100_000
 EVENTS_WARNING = 20_000
+MOST_DEPTH = 100
 
 log = logging.getLogger("procession.engine")
 
@@ -93,10 +97,10 @@ class Advance:
     def cancel(self, turn: Turn, instance: int, event: InstanceCancelled) -> None:
         """End an instance by force: no author's code runs, all that it asked for is withdrawn."""
         row = turn.batch.instances.get(instance)
-        turn.batch.events.append(instance, [encode_event(event, request=turn.cause.request)])
+        (position,) = turn.batch.events.append(instance, [encode_event(event, request=turn.cause.request)])
         self.live.drop([instance])
         self.wake_records.remove_all(turn, instance, event.at_us)
-        self._end(turn, row, InstanceState.CANCELLED, event.at_us)
+        self._end(turn, row, event, position)
 
     def stop(self, turn: Turn, row: InstanceRow, event: Event, halt: HaltRecord) -> None:
         """Halt an instance from outside, with an event that is kept."""
@@ -131,7 +135,7 @@ class Advance:
             outcome = self.live.at_work(row.id, row.seq + 1, lambda: live.advance(event), name=row.name)
             if outcome.halt is not None:
                 return record_of_halt(outcome.halt)
-            if (refusal := self._refusal(outcome.commands)) is not None:
+            if (refusal := self._refusal(turn.batch, row, outcome.commands)) is not None:
                 return refusal
             self.wake_records.release(turn, row.id, event, kind=kind)
             self._record(turn, row, live, event, outcome.commands)
@@ -144,10 +148,19 @@ class Advance:
             self.live.drop([row.id])  # it has gone on in memory, and its history has not
             raise
 
-    def _refusal(self, commands: Sequence[Command]) -> HaltRecord | None:
+    def _refusal(self, batch: Batch, row: InstanceRow, commands: Sequence[Command]) -> HaltRecord | None:
         """Why the instance cannot go on, where it asks for what cannot be carried out."""
         for command in commands:
-            if isinstance(command, RequestCall) and command.kind is not CallKind.TIMER:
+            if isinstance(command, RequestCall) and command.kind in OTHER_INSTANCES:
+                if command.operation not in self.registry.processes:
+                    message = f"The process calls the process {command.operation}, which the application does not have."
+                    return HaltRecord("operation-gone", message, b"{}")
+                if command.kind is CallKind.CHILD and _depth(batch, row) >= MOST_DEPTH:
+                    message = (
+                        f"Processes call each other {MOST_DEPTH} deep; look for one that calls itself without an end."
+                    )
+                    return HaltRecord("depth-limit", message, b"{}")
+            elif isinstance(command, RequestCall) and command.kind is not CallKind.TIMER:
                 if command.operation not in self.registry.operations:
                     message = f"The process asks for {command.operation}, which the application does not have."
                     return HaltRecord("operation-gone", message, b"{}")
@@ -186,6 +199,8 @@ class Advance:
             case RequestCall():
                 assert isinstance(recorded, CallRequested)
                 self.wake_records.make(turn, row, recorded, position)
+            case WithdrawCall(call) if self.live.withdrew_child(row.id, call):
+                turn.deliver(DeliveryKind.CANCEL, row.id, position, to=(None, call))
             case WithdrawCall(call):
                 self.wake_records.withdraw(turn, row, call, recorded.at_us)
             case SetAttributes(values):
@@ -194,11 +209,11 @@ class Advance:
             case RecordResult():
                 pass  # the event is all there is to it
             case CompleteInstance():
-                self._end(turn, row, InstanceState.COMPLETED, recorded.at_us)
+                self._end(turn, row, recorded, position)
             case FailInstance():
-                self._end(turn, row, InstanceState.FAILED, recorded.at_us)
+                self._end(turn, row, recorded, position)
             case CancelInstance():
-                self._end(turn, row, InstanceState.CANCELLED, recorded.at_us)
+                self._end(turn, row, recorded, position)
 
     def _now_is(self, turn: Turn, row: InstanceRow, state: InstanceState, event: Event) -> None:
         """The instance goes on in another state."""
@@ -220,11 +235,31 @@ class Advance:
         turn.effects.spent.append(row.id)
         turn.notice(at_us, row.name, f"halted: {halt.message}")
 
-    def _end(self, turn: Turn, row: InstanceRow, state: InstanceState, at_us: int) -> None:
+    def _end(self, turn: Turn, row: InstanceRow, last: Event, position: int) -> None:
+        state, at_us = _STATE_AFTER[type(last)], last.at_us
         open_key = row.open_key if row.key_forever else None
         turn.batch.instances.change(row.id, state=state, ended_us=at_us, open_key=open_key, now_us=at_us)
         turn.effects.spent.append(row.id)
         turn.notice(at_us, row.name, str(state))
+        if row.parent is not None:
+            turn.deliver(DeliveryKind.ENDED, row.id, position, to=(row.parent, row.parent_call))
+        for child in turn.batch.instances.open_children(row.id):  # only where it did not wait for them
+            turn.deliver(DeliveryKind.FORCE, row.id, position, to=(child.id, child.parent_call))
+
+
+_STATE_AFTER: dict[type, InstanceState] = {
+    InstanceCompleted: InstanceState.COMPLETED,
+    InstanceFailed: InstanceState.FAILED,
+    InstanceCancelled: InstanceState.CANCELLED,
+}
+
+
+def _depth(batch: Batch, row: InstanceRow) -> int:
+    """How many instances stand above this one, each of them the parent of the next."""
+    depth = 0
+    while row.parent is not None:
+        row, depth = batch.instances.get(row.parent), depth + 1
+    return depth
 
 
 def _has_no_limit(row: InstanceRow, event: Event) -> bool:

@@ -8,6 +8,7 @@ from procession.engine.releases import Release
 from procession.errors import OperatorError, PerformerError
 from procession.kernel import Event
 from procession.language.process import Process
+from procession.store.deliveries import DeliveryRow
 from procession.store.instances import InstanceRow
 from procession.store.service_calls import ServiceCallRow
 from procession.store.worklist import WorkItemRow
@@ -44,19 +45,22 @@ class View(Protocol):
     def service_call(self, instance: int, call: int) -> ServiceCallRow | None: ...
     def service_calls(self, instance: int) -> list[ServiceCallRow]: ...
     def due_service_calls(self, *, limit: int) -> list[ServiceCallRow]: ...
+    def deliveries(self, *, after: int, limit: int) -> list[DeliveryRow]: ...
     def instances_with_due_timers(self, *, limit: int) -> list[int]: ...
     def kept(self, key: str) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class NewInstance:
-    """An instance that a decision starts; `input` is encoded."""
+    """An instance that a decision starts; `input` is encoded. A child has a parent, and is that one's call."""
 
     process: Process[..., object]
     input: bytes
     title: str
     initiator: str
     business_key: str | None = None
+    parent: int | None = None
+    parent_call: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Decision:
     """What a request does. `events` go into the history of the request's instance and advance it.
 
     `outcome` is recorded with the request; `about` names the instance the answer is about where it is not the request's;
-    `fires` names instances whose due timers are to be applied; `keeps` is what the store keeps about itself, by name.
+    `fires` names instances whose due timers are to be applied, `delivers` deliveries that are; `keeps` is what the store keeps about itself, by name.
     `release` is a source to be kept; its number is in the answer's outcome. `forgets` names requests whose client's
     identifier is no longer kept.
     """
@@ -83,6 +87,7 @@ class Decision:
     items: tuple[ItemChange, ...] = ()
     services: tuple[ServiceChange, ...] = ()
     fires: tuple[int, ...] = ()
+    delivers: tuple[int, ...] = ()
     keeps: Mapping[str, str] = field(default_factory=dict)
     release: Release | None = None
     forgets: tuple[int, ...] = ()

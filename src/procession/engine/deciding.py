@@ -1,8 +1,6 @@
 """Has one request decided inside a batch, and puts the decision into rows."""
 
 import json
-import os
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -15,32 +13,20 @@ from procession.engine.contract import (
     NewInstance,
     Request,
 )
+from procession.engine.delivering import Delivering
 from procession.engine.due_work import ENGINE_ACTOR
-from procession.engine.halting import HaltRecord
 from procession.engine.recording import change_item, change_service, keep_request, let_wait
+from procession.engine.starting import begin_instance
 from procession.engine.turn import Cause, Effects, Turn
 from procession.errors import PerformerError
-from procession.kernel import Event, InstanceCancelled, InstanceStarted, InstanceState, Retried, TimerFired
-from procession.language.process import input_digest
+from procession.kernel import Event, InstanceCancelled, InstanceState, Retried
 from procession.store.batch import Batch
+from procession.store.deliveries import DeliveryRow
 from procession.store.event_rows import decode_event
-from procession.store.identifiers import new_uuid7
 from procession.store.instances import InstanceRow
-from procession.store.instances import NewInstance as NewInstanceRow
 from procession.store.requests import RequestRow
 from procession.store.service_calls import ServiceCallRow
-from procession.store.timers import TimerRow
 from procession.store.worklist import WorkItemRow
-
-TIMER_ACTOR = "timer"
-MOST_TIMERS_WITHOUT_TIME = 5_000
-
-NO_PROGRESS = HaltRecord(
-    "no-progress",
-    f"The process asked for {MOST_TIMERS_WITHOUT_TIME:,} timers, one after the other, each for a moment that had passed. "
-    "Look for a loop that waits for a moment which does not move on.",
-    b"{}",
-)
 
 
 class IdentifierUsedTwice(PerformerError):
@@ -77,6 +63,9 @@ class BatchView:
     def due_service_calls(self, *, limit: int) -> list[ServiceCallRow]:
         return self.batch.service_calls.due(self.now_us, limit=limit)
 
+    def deliveries(self, *, after: int, limit: int) -> list[DeliveryRow]:
+        return self.batch.deliveries.next_after(after, limit=limit)
+
     def instances_with_due_timers(self, *, limit: int) -> list[int]:
         due = self.batch.timers.due(self.now_us, limit=limit)
         return list(dict.fromkeys(timer.instance for timer in due))
@@ -91,6 +80,11 @@ class Decider:
 
     advance: Advance
 
+    @property
+    def delivering(self) -> Delivering:
+        """What applies what instances do to others."""
+        return Delivering(self.advance)
+
     def decide(self, batch: Batch, effects: Effects, request: Request) -> Accepted:
         """Have a request decided and its rows collected.
 
@@ -99,13 +93,15 @@ class Decider:
         """
         if request.client_id is not None and (earlier := batch.requests.find_by_client_id(request.client_id)):
             return self._repeat(batch, request, earlier)
-        engine = Turn(batch, effects, Cause(None, ENGINE_ACTOR))
+        engine = Turn(batch, effects, Cause(None, ENGINE_ACTOR, at_us=request.at_us))
+        made_before = batch.deliveries.last
         if request.instance is not None:
             self._check_open(engine, request)
         decision = request.decide(BatchView(batch, request.at_us))
         number = batch.requests.new_number() if request.recorded else None
-        turn = Turn(batch, effects, Cause(number, request.actor, request.reason))
+        turn = Turn(batch, effects, Cause(number, request.actor, request.reason, request.at_us))
         instance = self._put_into_rows(turn, request, decision)
+        self.delivering.apply_made_since(engine, made_before)
         row = batch.instances.get(instance) if instance is not None else None
         outcome = dict(decision.outcome)
         if decision.release is not None:
@@ -140,7 +136,11 @@ class Decider:
             turn.batch.put_meta(key, value)
         turn.batch.requests.forget_client_ids(decision.forgets)
         for fired in decision.fires:
-            self._apply_timers(turn, turn.batch.instances.get(fired), request.at_us)
+            row = turn.batch.instances.get(fired)
+            self.delivering.timers.apply(turn, row, request.at_us, request.at_us)
+        for number in decision.delivers:
+            if (delivery := turn.batch.deliveries.find(number)) is not None:
+                self.delivering.apply(turn, delivery)
         consequences = len(turn.effects.notices)
         if decision.events:
             assert request.instance is not None
@@ -170,8 +170,8 @@ class Decider:
         if (known := self.advance.live.find_row(request.instance)) is not None:
             instances.know(known)
         row = instances.get(request.instance)
-        if row.state not in ENDED_STATES and not self.advance.live.waits_for_no_timer(row.id):
-            self._apply_timers(turn, row, request.at_us)
+        if row.state not in ENDED_STATES:
+            self.delivering.timers.apply(turn, row, request.at_us, request.at_us)
             row = instances.get(request.instance)
         if row.state == InstanceState.HALTED and request.recorded and not request.passes_halt:
             raise InstanceIsHalted(
@@ -184,52 +184,8 @@ class Decider:
                 f"{row.name} is already {row.state}.", subject=row.name, remedy="Nothing was changed."
             )
 
-    def _apply_timers(self, turn: Turn, row: InstanceRow, now_us: int) -> None:
-        """All timers due by then, in the order (due, call): so a late answer and an overdue deadline have one outcome."""
-        rows, expected = turn.batch.timers, -1
-        timers: deque[TimerRow] = deque()
-        first_new: int | None = None
-        fired_new = 0
-        while True:
-            if rows.changes != expected:  # more than the one that has just fired
-                timers = deque(rows.of_instance(row.id))
-            if not timers or timers[0].due_us > now_us:
-                return
-            first_new = first_new or max(each.call for each in timers) + 1
-            timer, expected = timers.popleft(), rows.changes + 1
-            fired_new += timer.call >= first_new
-            if fired_new > MOST_TIMERS_WITHOUT_TIME and row.state != InstanceState.HALTED:
-                self.advance.stop(turn, row, TimerFired(now_us, timer.call, timer.due_us), NO_PROGRESS)
-                return
-            self._fire(turn.caused_by(TIMER_ACTOR), row, timer, now_us)
-            row = turn.batch.instances.get(row.id)
-
-    def _fire(self, turn: Turn, row: InstanceRow, timer: TimerRow, now_us: int) -> None:
-        event = TimerFired(now_us, timer.call, timer.due_us)
-        if row.state == InstanceState.HALTED:
-            let_wait(turn.batch, row.id, event)
-        else:
-            self.advance.apply(turn, row.id, (event,))
-
     def _start(self, turn: Turn, new: NewInstance, now_us: int) -> int:
-        secret = os.urandom(32)
-        row = turn.batch.instances.add(
-            NewInstanceRow(
-                uuid=new_uuid7(now_us),
-                process=new.process.name,
-                title=new.title,
-                business_key=new.business_key,
-                open_key=new.business_key,
-                key_forever=new.process.key_forever,
-                initiator=new.initiator,
-                release=self.advance.release,
-                started_us=now_us,
-                secret=secret,
-                input_digest=input_digest(secret, new.input),
-            )
-        )
-        self.advance.start(turn, row, InstanceStarted(now_us, new.input))
-        return row.id
+        return begin_instance(turn, self.advance, new, now_us).id
 
     def _apply(self, turn: Turn, row: InstanceRow, decision: Decision) -> None:
         first = decision.events[0]
@@ -255,8 +211,8 @@ class Decider:
                 return
             batch.waiting_events.remove(waiting.id)
             came: Event = replace(decode_event(waiting), at_us=event.at_us)
-            if self.advance.live.waits_for_call(row.id, waiting.call):
-                self.advance.apply(turn.caused_by(ENGINE_ACTOR), row.id, (came,))
+            if (fitting := self.advance.live.as_it_fits(row.id, came)) is not None:
+                self.advance.apply(turn.caused_by(ENGINE_ACTOR), row.id, (fitting,))
 
 
 def _why_it_stands(row: InstanceRow | None) -> str | None:

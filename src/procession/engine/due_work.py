@@ -1,4 +1,4 @@
-"""Has applied what is due: timers fire, attempts at services begin.
+"""Has applied what is due: what instances do to others, timers that fire, attempts at services that begin.
 
 Everything due is one request. Where that fails, it is tried again one by one, so that whatever cannot be applied stands
 alone: it is set aside until the next start and told, and everything else goes on.
@@ -9,9 +9,10 @@ from collections.abc import Callable, Coroutine
 
 from procession.engine.attempts import begin
 from procession.engine.contract import Accepted, Decision, Request, ServiceChange, View
-from procession.errors import InternalError, StoreDamaged
+from procession.errors import AuthorError, InternalError, StoreDamaged
 from procession.language.operations import Service
 from procession.language.registry import Registry
+from procession.store.deliveries import DeliveryRow
 
 log = logging.getLogger("procession.engine")
 
@@ -40,6 +41,8 @@ class DueWork:
         self._tell = tell
         self.set_aside: set[int] = set()
         """Instances whose timers or services cannot be applied, by number."""
+        self.not_delivered: dict[int, frozenset[int]] = {}
+        """Deliveries that cannot be applied, with the instances concerned: nothing later overtakes them."""
 
     async def apply(self) -> None:
         """Apply everything that is due now."""
@@ -49,18 +52,23 @@ class DueWork:
     async def _apply(self, most: int) -> bool:
         """Apply so many timers and calls; gives whether there are more."""
         tried: list[int] = []
+        deliveries: list[DeliveryRow] = []
 
         def decide(view: View) -> Decision:
-            decision = self._decide(view, most)
+            deliveries[:] = self._deliveries(view, most)
+            decision = self._decide(view, most, tuple(row.id for row in deliveries))
             tried[:] = [*decision.fires, *(change.row.instance for change in decision.services)]
             return decision
 
         try:
             accepted = await self._submit(Request("due", ENGINE_ACTOR, decide, recorded=False))
             return bool(accepted.outcome["more"])
-        except (InternalError, StoreDamaged) as error:
+        except (InternalError, StoreDamaged, AuthorError) as error:
             if most > 1:
                 return await self._apply_one_by_one()
+            if deliveries:
+                self._leave(deliveries[0], error)
+                return True
             if not tried:
                 raise
             self._set_aside(tried[0], error)
@@ -79,8 +87,28 @@ class DueWork:
         log.error("What is due of instance %d cannot be applied, and is set aside: %s", instance, error)
         self._tell(f"what is due of instance {instance} cannot be applied: {error}")
 
-    def _decide(self, view: View, most: int) -> Decision:
-        """So many of the instances with due timers; where there are none, so many of the due calls."""
+    def _leave(self, delivery: DeliveryRow, error: Exception) -> None:
+        concerned = frozenset(each for each in (delivery.origin, delivery.target) if each is not None)
+        self.not_delivered[delivery.id] = concerned
+        log.error("What instance %d does to another cannot be applied, and is set aside: %s", delivery.origin, error)
+        self._tell(f"what instance {delivery.origin} does to another cannot be applied: {error}")
+
+    def _deliveries(self, view: View, most: int) -> list[DeliveryRow]:
+        """The next so many, in order, without those that cannot be applied and those that would overtake one."""
+        concerned: set[int | None] = set().union(*self.not_delivered.values())
+        found: list[DeliveryRow] = []
+        after = 0
+        while page := view.deliveries(after=after, limit=MOST_DUE_AT_ONCE):
+            after = page[-1].id
+            found += [row for row in page if row.origin not in concerned and row.target not in concerned]
+            if len(found) >= most or not self.not_delivered:
+                break
+        return found[:most]
+
+    def _decide(self, view: View, most: int, deliveries: tuple[int, ...]) -> Decision:
+        """So many deliveries; where there are none, so many of the instances with due timers, and then of the due calls."""
+        if deliveries:
+            return Decision(outcome={"more": True}, delivers=deliveries)
         margin = len(self.set_aside)
         instances: list[int] = []
         if self._runs_timers:

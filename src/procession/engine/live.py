@@ -10,7 +10,15 @@ from procession.engine.fences import fence_down, fence_up
 from procession.engine.present_names import in_present_names
 from procession.engine.watchdog import Watchdog
 from procession.errors import OperatorError
-from procession.kernel import CallKind, HaltInstance, Instance
+from procession.kernel import (
+    CallKind,
+    CancellationRequested,
+    ChildEnded,
+    Event,
+    HaltInstance,
+    Instance,
+    InstanceState,
+)
 from procession.language.registry import Registry
 from procession.store.batch import Batch
 from procession.store.event_rows import decode_event
@@ -118,6 +126,27 @@ class LiveInstances:
         """Whether a live instance waits for that call."""
         instance = self._instances.get(number)
         return instance is not None and call in instance.open_calls
+
+    def as_it_fits(self, number: int, event: Event) -> Event | None:
+        """What an event that has waited is by now to a live instance; None where it is nothing any more.
+
+        The end of a child whose call was withdrawn meanwhile is only that.
+        """
+        instance = self._instances.get(number)
+        if instance is None:
+            return None
+        call = getattr(event, "call", None)
+        if call is None:
+            is_again = isinstance(event, CancellationRequested) and instance.state is not InstanceState.RUNNING
+            return None if is_again else event
+        if call in instance.open_calls:
+            return event
+        return ChildEnded(event.at_us, call) if call in instance.ending_children else None
+
+    def withdrew_child(self, number: int, call: int) -> bool:
+        """Whether a live instance has withdrawn this call, and its child is still to end."""
+        instance = self._instances.get(number)
+        return instance is not None and call in instance.ending_children
 
     def drop(self, instances: Iterable[int]) -> None:
         """Forget these; what they were is in their history."""

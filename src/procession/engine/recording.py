@@ -64,8 +64,9 @@ def change_service(turn: Turn, row: ServiceCallRow) -> None:
 def let_wait(batch: Batch, instance: int, event: Event) -> None:
     """What comes for a halted instance waits as a row; its wake record goes, since it has done its work."""
     encoded = encode_event(event)
-    assert encoded.call is not None
-    if isinstance(event, TimerFired):
+    if encoded.call is None:
+        pass
+    elif isinstance(event, TimerFired):
         batch.timers.remove(instance, encoded.call)
     elif (service_call := batch.service_calls.find_open(instance, encoded.call)) is not None:
         batch.service_calls.remove(service_call.id)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from procession.engine.dispatcher import AttemptToRun
 from procession.store.batch import Batch
+from procession.store.deliveries import DeliveryKind, NewDelivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,13 @@ class Notice:
 class Effects:
     """What follows a commit: collected while a batch is decided, carried out once it is durable, dropped with it otherwise.
 
-    `room` is how many more attempts may begin; `spent` are instances that are no longer run.
+    `room` is how many more attempts may begin; `spent` are instances that are no longer run. Without `delivers`, what
+    instances do to others is left to due work; `has_delivered` tells whether any of it was applied.
     """
 
     room: int = 0
+    delivers: bool = True
+    has_delivered: bool = False
     attempts: list[AttemptToRun] = field(default_factory=list)
     stopped: list[tuple[int, int]] = field(default_factory=list)
     spent: list[int] = field(default_factory=list)
@@ -37,11 +41,15 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why things change: the number of the request that brought it, who gave it, and why."""
+    """Why things change: the number of the request that brought it, who gave it, and why.
+
+    Timers that are due by `at_us` go before what an instance does to another for this cause.
+    """
 
     request: int | None
     actor: str
     reason: str | None = None
+    at_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +60,14 @@ class Turn:
     effects: Effects
     cause: Cause
 
-    def caused_by(self, actor: str) -> "Turn":
-        """The same turn, for what a part of the engine does in it."""
-        return replace(self, cause=Cause(None, actor))
+    def caused_by(self, actor: str, *, at_us: int | None = None) -> "Turn":
+        """The same turn, for what a part of the engine does in it, or another instance."""
+        return replace(self, cause=Cause(None, actor, at_us=self.cause.at_us if at_us is None else at_us))
+
+    def deliver(self, kind: DeliveryKind, origin: int, position: int, *, to: tuple[int | None, int | None]) -> None:
+        """Note what an instance does to another, a target or the child of a call; `position` is the event that does it."""
+        target, call = to
+        self.batch.deliveries.add(NewDelivery(kind, origin, target, call, position, self.cause.at_us))
 
     def notice(self, at_us: int, instance: str, text: str) -> None:
         """Tell watchers, once it is durable."""

@@ -18,8 +18,10 @@ from procession.kernel import (
     TimerFired,
 )
 from procession.language.operations import Service, Task
+from procession.language.process import OTHER_INSTANCES
 from procession.language.registry import Registry
 from procession.store.batch import Batch
+from procession.store.deliveries import DeliveryKind
 from procession.store.identifiers import new_uuid7
 from procession.store.instances import InstanceRow
 from procession.store.service_calls import NewServiceCall, ServiceCallRow
@@ -43,6 +45,9 @@ class WakeRecords:
             assert event.due_us is not None
             turn.batch.timers.add(row.id, event.call, event.due_us)
             turn.effects.expect(event.due_us)
+            return
+        if event.kind in OTHER_INSTANCES:
+            turn.deliver(DeliveryKind.START, row.id, position, to=(None, event.call))
             return
         operation = self.registry.operations[event.operation]
         if isinstance(operation, Task):

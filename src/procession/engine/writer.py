@@ -129,8 +129,8 @@ class Writer:
         taken = min(len(self._waiting), MOST_IN_BATCH)
         return [self._waiting.popleft() for _ in range(taken)]
 
-    async def _run_batch(self, pending: list[_Pending]) -> None:
-        effects = Effects(room=self._room())
+    async def _run_batch(self, pending: list[_Pending], *, delivers: bool = True) -> None:
+        effects = Effects(room=self._room(), delivers=delivers)
         try:
             with explained(self._store.path):
                 committed = await self._try_batch(pending, effects)
@@ -138,7 +138,7 @@ class Writer:
             if self._store.is_failed or not isinstance(error, StoreDamaged):
                 self._fail_store(pending, effects, error)
             else:
-                await self._run_alone(pending, error)
+                await self._run_alone(pending, error, effects)
             return
         except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):
             for one in pending:
@@ -148,12 +148,18 @@ class Writer:
             if self._store.is_failed:
                 self._fail_store(pending, effects, _as_internal(pending[0].request, error))
             else:
-                await self._run_alone(pending, error)
+                await self._run_alone(pending, error, effects)
             return
         self._after_commit(pending, *committed)
 
-    async def _run_alone(self, pending: list[_Pending], error: Exception) -> None:
-        """One request of a batch cannot be carried out: each is tried alone, and only the culprit is refused."""
+    async def _run_alone(self, pending: list[_Pending], error: Exception, effects: Effects) -> None:
+        """One request of a batch cannot be carried out: each is tried alone, and only the culprit is refused.
+
+        Where it may be an instance that the request's own one acts upon, that is left to due work.
+        """
+        if len(pending) == 1 and effects.delivers and effects.has_delivered:
+            await self._run_batch(pending, delivers=False)
+            return
         if len(pending) == 1:
             kind = pending[0].request.kind
             log.error("A request of kind %r failed inside the engine; nothing of it was kept.", kind, exc_info=error)

@@ -103,7 +103,7 @@ class BranchLoop(HaltingLoop):
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.history = History(program.same_input)
+        self.history = History(program)
         # A list, not a deque: it is run to its end and cleared, and costs nothing while the instance waits.
         self.ready: list[Ready] = []
         self.branches: dict[int, Branch] = {}

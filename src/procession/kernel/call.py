@@ -15,7 +15,7 @@ from uuid import UUID
 
 from procession.errors import OutsideProcess, Withdrawn
 
-from .commands import SetAttributes
+from .commands import PublishMessage, SetAttributes
 from .events import CallKind, Failure
 from .instance import Instance
 from .loop import Ending, Entry, Loop
@@ -167,6 +167,13 @@ def set_attributes(values: bytes) -> None:
     home = _home("attribute()")
     if not home.dead:
         home.history.ask(SetAttributes(values))
+
+
+def publish(message: str, key: str, value: bytes, *, expires_us: int) -> None:
+    """Gives a message to whoever waits for this type and key, or to the first who will."""
+    home = _home("publish()")
+    if not home.dead:
+        home.history.ask(PublishMessage(message, key, value, expires_us))
 
 
 def now_us() -> int:

@@ -16,6 +16,7 @@ from .events import (
     InstanceCancelled,
     InstanceCompleted,
     InstanceFailed,
+    MessagePublished,
     ResultRecorded,
 )
 from .site import BranchStack, Site
@@ -49,6 +50,16 @@ class SetAttributes:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishMessage:
+    """Give a message to whoever waits for this type and key; where nobody does, keep it until it expires."""
+
+    message: str
+    key: str
+    value: bytes
+    expires_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordResult:
     """Root has returned this value; branches are still open."""
 
@@ -76,7 +87,16 @@ class CancelInstance:
     reason: str
 
 
-Command = RequestCall | WithdrawCall | SetAttributes | RecordResult | CompleteInstance | FailInstance | CancelInstance
+Command = (
+    RequestCall
+    | WithdrawCall
+    | SetAttributes
+    | PublishMessage
+    | RecordResult
+    | CompleteInstance
+    | FailInstance
+    | CancelInstance
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +172,8 @@ def event_of(command: Command, at_us: int, *, digest: bytes = b"", site: int = 0
             return CallWithdrawn(at_us, command.call, command.reason, by_program=True)
         case SetAttributes():
             return AttributesSet(at_us, command.values)
+        case PublishMessage():
+            return MessagePublished(at_us, command.message, command.key, command.value, command.expires_us)
         case RecordResult():
             return ResultRecorded(at_us, command.value)
         case CompleteInstance():

@@ -16,11 +16,14 @@ from typing import get_args
 
 
 class CallKind(StrEnum):
-    """Who ends a call: a person, a program, or the clock."""
+    """Who ends a call: a person, a program, the clock, another instance (a child, or one started on its own), or a message."""
 
     TASK = "task"
     SERVICE = "service"
     TIMER = "timer"
+    CHILD = "child"
+    START = "start"
+    MESSAGE = "message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,30 @@ class TimerFired:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildEnded:
+    """The child of a call that the program had withdrawn has ended: the instance need not wait for it any more."""
+
+    at_us: int
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
 class AttributesSet:
     """`values` is a canonical JSON object."""
 
     at_us: int
     values: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePublished:
+    """The program published a message: `message` is the name of its type, by which and `key` it finds who waits for it."""
+
+    at_us: int
+    message: str
+    key: str
+    value: bytes
+    expires_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +201,9 @@ Event = (
     | CallFailed
     | CallWithdrawn
     | TimerFired
+    | ChildEnded
     | AttributesSet
+    | MessagePublished
     | ResultRecorded
     | InstanceCompleted
     | InstanceFailed
@@ -192,7 +216,7 @@ Event = (
 CallEvent = CallStarted | CallCompleted | CallFailed | CallWithdrawn | TimerFired
 
 RECORDED: frozenset[type[Event]] = frozenset(
-    {CallRequested, CallWithdrawn, AttributesSet, ResultRecorded, InstanceCompleted, InstanceFailed, InstanceCancelled}
+    {CallRequested, CallWithdrawn, AttributesSet, MessagePublished, ResultRecorded, InstanceCompleted, InstanceFailed, InstanceCancelled}
 )
 # A withdrawal and a cancellation are of both kinds, by who made them.
 INCOMING: frozenset[type[Event]] = frozenset(get_args(Event)) - RECORDED | {CallWithdrawn, InstanceCancelled}

@@ -18,6 +18,7 @@ from .commands import (
     FailInstance,
     Halt,
     HaltInstance,
+    PublishMessage,
     RecordResult,
     RequestCall,
     SetAttributes,
@@ -34,6 +35,7 @@ from .events import (
     InstanceCompleted,
     InstanceFailed,
     InstanceHalted,
+    MessagePublished,
     ResultRecorded,
     is_recorded,
 )
@@ -45,13 +47,15 @@ class Program:
     """The process as the kernel sees it; the language builds it.
 
     `failure_of` says what an error that reaches the end of a branch means: a failure that may end the instance, or `None`: a bug.
-    `same_input` is asked in replay where the bytes of an input differ: whether it is still the same by digest, else by value.
+    `same_input` is asked in replay where the bytes of an input differ: whether it is still the same by digest, else by value;
+    `same_message` where those of a message do.
     """
 
     main: Callable[[bytes], Coroutine[Any, Any, object]]
     encode_result: Callable[[object], bytes]
     failure_of: Callable[[BaseException], Failure | None]
     same_input: Callable[[CallRequested, RequestCall], bool]
+    same_message: Callable[[MessagePublished, PublishMessage], bool] = lambda recorded, made: False
 
 
 class Divergence(Exception):
@@ -86,6 +90,8 @@ def _said(fact: Event | Command | None) -> str:
             return f"the withdrawal of call {fact.call}"
         case AttributesSet() | SetAttributes():
             return f"attributes {fact.values.decode(errors='replace')}"
+        case MessagePublished() | PublishMessage():
+            return f"the message {fact.message} with key {fact.key!r}"
         case ResultRecorded() | RecordResult():
             return "the result of the process, with branches still open"
         case InstanceCompleted() | CompleteInstance():
@@ -120,10 +126,11 @@ def kept_facts(history: Sequence[Event]) -> frozenset[int]:
 class History:
     """Takes the commands of one instance. `recorded` is the history under replay, `None` while the instance lives."""
 
-    __slots__ = ("_same_input", "commands", "divergence", "next_call", "place", "recorded")
+    __slots__ = ("_same_input", "_same_message", "commands", "divergence", "next_call", "place", "recorded")
 
-    def __init__(self, same_input: Callable[[CallRequested, RequestCall], bool]) -> None:
-        self._same_input = same_input
+    def __init__(self, program: Program) -> None:
+        self._same_input = program.same_input
+        self._same_message = program.same_message
         self.recorded: Sequence[Event] | None = None
         self.commands: list[Command] = []
         self.next_call = 1
@@ -166,6 +173,10 @@ class History:
                 same = command.call == recorded.call
             case SetAttributes(), AttributesSet():
                 same = command.values == recorded.values
+            case PublishMessage(), MessagePublished():
+                same = (command.message, command.key) == (recorded.message, recorded.key) and (
+                    command.value == recorded.value or self._same_message(recorded, command)
+                )
             # What was recorded stays as it is: a new field with a default in the result moves no instance.
             case (RecordResult(), ResultRecorded()) | (CompleteInstance(), InstanceCompleted()):
                 same = True

@@ -108,6 +108,11 @@ class Instance:
     def open_calls(self) -> Mapping[int, OpenCall]:
         return OpenCalls(self._loop.open)
 
+    @property
+    def ending_children(self) -> frozenset[int]:
+        """Calls that the program has withdrawn, and whose children have not ended yet."""
+        return self._loop.ending
+
     def branches(self) -> tuple[BranchStack, ...]:
         """The business call stack of every branch that waits, oldest first."""
         return tuple(
@@ -228,8 +233,10 @@ class Instance:
             if self._loop.fault is None:
                 if isinstance(each, events.InstanceStarted):  # its transition is made: halt and retry lie after it
                     self._begin(each)
-                elif getattr(each, "call", None) in (None, *self._loop.open):  # one before it may have ended its call
+                elif (call := getattr(each, "call", None)) in (None, *self._loop.open):
                     _APPLY[type(each)](self, each)
+                elif call in self._loop.ending:  # one before it made the program withdraw the call
+                    self._loop.ending -= {call}
                 self._go_on(event.at_us)
 
     def _go_on_again(self, event: events.Retried) -> None:
@@ -290,6 +297,11 @@ class Instance:
             raise IllegalTransition("Only the program withdraws a timer of asyncio's.", subject=f"call {event.call}")
         entry.end(entry.next_state(type(event)), ending, performer)
 
+    def _child_ended(self, event: events.ChildEnded) -> None:
+        if event.call not in self._loop.ending or self.state not in GOES_ON:
+            raise IllegalTransition(f"Call {event.call} is of no child that is to end.", subject=f"call {event.call}")
+        self._loop.ending -= {event.call}
+
     def _change_state(self, event: events.InstanceHalted | events.InstanceCancelled) -> None:
         self.state = after(INSTANCE, self.state, type(event), subject="the instance")
 
@@ -336,13 +348,12 @@ class Instance:
         loop = self._loop
         if loop.fault is not None or self.state not in GOES_ON:
             return
-        if loop.unbegun and loop.failure is None and loop.has_unbegun():
+        if loop.unbegun and loop.failure is None and not loop.is_cancelling and loop.has_unbegun():
             return
         if not loop.branches:
             self._end()
-        elif loop.result is not None and not self._result_is_recorded and not loop.is_cancelling:
-            loop.history.ask(RecordResult(loop.result))
-            self._result_is_recorded = True
+        else:
+            self._record_result()
         if loop.branches and not loop.open:
             loop.fault = Fault(
                 "stuck",
@@ -350,6 +361,13 @@ class Instance:
                 None,
                 None,
             )
+
+    def _record_result(self) -> None:
+        """Root has returned, and the instance goes on: for its branches, or until its children have ended."""
+        loop = self._loop
+        if loop.result is not None and not self._result_is_recorded and not loop.is_cancelling:
+            loop.history.ask(RecordResult(loop.result))
+            self._result_is_recorded = True
 
     def _end(self) -> None:
         loop = self._loop
@@ -366,6 +384,11 @@ class Instance:
                     return
         for entry in tuple(loop.open.values()):  # of callbacks or abandoned generators: nothing waits for them
             entry.end_by_program("the instance has ended")
+        if loop.ending:
+            loop.failure = failure
+            if failure is None:
+                self._record_result()
+            return
         if loop.is_cancelling:
             loop.history.ask(CancelInstance(self._cancel_reason))
             self.state = after(INSTANCE, self.state, events.InstanceCancelled, subject="the instance")
@@ -428,6 +451,7 @@ _APPLY: dict[type[Event], Callable[[Instance, Any], None]] = {
     events.CallFailed: lambda self, event: self._end_call(event, event.failure, event.performer),
     events.CallWithdrawn: lambda self, event: self._end_call(event, event.reason),
     events.TimerFired: lambda self, event: self._end_call(event, b""),
+    events.ChildEnded: Instance._child_ended,
     events.Retried: Instance._retry,
     events.InstanceHalted: Instance._change_state,
     events.CancellationRequested: Instance._cancel,

@@ -146,6 +146,8 @@ class Entry(Waitable):
         if not self.home.dead and self.number in self.home.open:
             state = self.next_state(CallWithdrawn)
             self.home.history.ask(WithdrawCall(self.number, reason))
+            if self.kind is CallKind.CHILD:
+                self.home.ending |= {self.number}
             self.end(state, reason, None)
 
     def has_ended(self, ending: Ending, performer: str | None) -> None:
@@ -188,13 +190,15 @@ class Timer(Entry):
 class Loop(BranchLoop):
     """asyncio's view of an instance. `enter` and `leave` make it the running loop of this thread, inside another one or not."""
 
-    __slots__ = ("_outer", "_outer_hooks", "_outer_task", "instance", "now_us", "open")
+    __slots__ = ("_outer", "_outer_hooks", "_outer_task", "ending", "instance", "now_us", "open")
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
         self.instance: object = None
         self.now_us = 0
         self.open: dict[int, Entry] = {}
+        # Calls that were withdrawn, and whose child has not ended yet: the instance ends after it.
+        self.ending: frozenset[int] = frozenset()
         self._outer: asyncio.AbstractEventLoop | None = None
         self._outer_task: Any = None
         self._outer_hooks: Any = None

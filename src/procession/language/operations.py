@@ -12,8 +12,8 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from procession import kernel
 from procession.calendars.durations import Duration
-from procession.errors import InvalidValue, NotDeclarable, OutsideProcess, PayloadTooLarge
-from procession.kernel import Call, CallKind, HaltInstance, WorkCall
+from procession.errors import InvalidValue, NotDeclarable, OutsideProcess
+from procession.kernel import Call, CallKind, WorkCall
 from procession.language.codec import ArgumentsCodec, ValueCodec
 from procession.language.declarations import Declared, checked_name, former_names
 from procession.language.failures import DeclaredErrors
@@ -164,23 +164,10 @@ class Operation(Signed[R], Generic[P, R]):
         raw = self._written(args, kwargs)
         return kernel.request(self.kind, self.id, raw, decode=self._recorded, rebuild=self.errors.rebuild)
 
-    def _written(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-        """The arguments as they cross. What is too large to cross halts, even where the process swallows errors."""
-        try:
-            return self.inputs.encode(args, kwargs)
-        except PayloadTooLarge as error:
-            raise HaltInstance("payload-limit", str(error)) from error
-
-    def _recorded(self, raw: bytes) -> R:
-        """A result as it was recorded. What the present type cannot read halts, even where the process swallows errors."""
-        try:
-            return self.result.decode(raw)
-        except InvalidValue as error:
-            raise HaltInstance(
-                "divergence",
-                f"The recorded result of {self.id} does not fit its present type: {error} "
-                "Give the type back what it had, or the new field a default.",
-            ) from error
+    @property
+    def known_as(self) -> str:
+        """Its identity in every history."""
+        return self.id
 
     def _outside(self) -> OutsideProcess:
         return OutsideProcess(

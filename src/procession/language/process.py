@@ -2,21 +2,25 @@
 
 import hmac
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
+from types import MappingProxyType
 from typing import Any, Generic, cast
 
 from procession import kernel
 from procession.errors import InvalidValue, NotDeclarable, OutsideProcess
-from procession.kernel import CallKind, CallRequested, HaltInstance, Program, RequestCall
-from procession.language.codec import ArgumentsCodec
+from procession.kernel import Call, CallKind, CallRequested, HaltInstance, Program, RequestCall
+from procession.language.codec import ArgumentsCodec, ValueCodec
 from procession.language.declarations import Declared, former_names
-from procession.language.failures import ErrorCodec, failing
+from procession.language.failures import DeclaredErrors, ErrorCodec, failing
 from procession.language.fields import label_of
 from procession.language.names import normal_name
 from procession.language.operations import BusinessFunction, Operation, P, R
 from procession.language.options import with_options
 from procession.language.signed import Signed
 from procession.language.templates import Template, title_text
+
+OTHER_INSTANCES = frozenset({CallKind.CHILD, CallKind.START})
+"""The kinds of calls that name a process, and no operation."""
 
 
 class Process(Signed[R], Generic[P, R]):
@@ -48,7 +52,9 @@ class Process(Signed[R], Generic[P, R]):
         self.title = Template(title, option="title", where=self.where) if title is not None else None
         self.key = Template(key, option="key", where=self.where) if key is not None else None
         self._operations: Mapping[str, Operation[Any, Any]] = {}
+        self._processes: Mapping[str, Process[Any, Any]] = {}
         self._declared: Mapping[type[Exception], ErrorCodec] = {}
+        self.errors = DeclaredErrors((), operation=self.name, where=self.where)
         if self.key is not None and not self.key.names_something:
             raise declared.fault(f"key={key!r} is the same for every instance.", "Name an input: key={order.number}.")
         if key_forever and self.key is None:
@@ -72,20 +78,27 @@ class Process(Signed[R], Generic[P, R]):
         """
         return normal_name(self.key.fill(values), what="business key") if self.key else None
 
-    def loaded_with(self, operations: Mapping[str, Operation[Any, Any]]) -> None:
-        """Tells the process which operations the application has: to compare inputs by value, and to know declared errors."""
+    def loaded_with(
+        self,
+        operations: Mapping[str, Operation[Any, Any]],
+        processes: Mapping[str, "Process[Any, Any]"] = MappingProxyType({}),
+    ) -> None:
+        """Tells the process what the application has: to compare inputs by value, and to know declared errors."""
         self._operations = operations
+        self._processes = processes
         self._declared = {cls: codec for each in operations.values() for cls, codec in each.errors.codecs.items()}
+        self.errors = DeclaredErrors(self._declared, operation=self.name, where=self.where)
 
     def program(self, secret: bytes) -> Program:
         """What the kernel runs. `secret` is the instance's key for the digests of inputs."""
-        operations, declared = self._operations, self._declared
+        operations, processes, declared = self._operations, self._processes, self._declared
 
         def same_input(recorded: CallRequested, made: RequestCall) -> bool:
             if made.kind is CallKind.TIMER or recorded.digest == input_digest(secret, made.input):
                 return True
-            operation = operations.get(made.operation)
-            return operation is not None and _equal_by_value(operation.inputs, recorded.input, made.input)
+            known: Mapping[str, Signed[Any]] = processes if made.kind in OTHER_INSTANCES else operations
+            called = known.get(made.operation)
+            return called is not None and _equal_by_value(called.inputs, recorded.input, made.input)
 
         encode_result = cast(Callable[[object], bytes], self.result.encode)  # it checks what it is given
         return Program(
@@ -107,21 +120,52 @@ class Process(Signed[R], Generic[P, R]):
         return running
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R]:
-        """Awaiting a process is not starting one: raises `OutsideProcess`, or in a process that there are no children yet."""
-        return kernel.to_be_awaited(self._await(), self.name)
+        """Starts a child instance when first awaited, and gives its result.
 
-    async def _await(self) -> R:
-        if kernel.current() is not None:
-            raise NotDeclarable(
-                f"A process calls the process {self.name}: child instances are not available yet.",
-                subject=self.name,
-                remedy="Call a plain `async def` that both use: it becomes part of the instance.",
-            )
-        raise OutsideProcess(
-            f"The process {self.name} was awaited where no instance runs.",
-            subject=self.name,
-            remedy=f"Start it with `procession start {self.name}`, or in a test with `world()`.",
+        Raises what the child failed with: an error that an operation declares, else `OperationFailed`; `Withdrawn` where
+        somebody cancelled it; `InvalidValue` if an argument does not fit its type; `OutsideProcess` where no instance runs.
+        Cancelling the wait cancels the child.
+        """
+        return kernel.to_be_awaited(self._perform(args, kwargs), self.name)
+
+    async def _perform(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
+        raw = self._handed_over(args, kwargs)
+        return await kernel.perform(CallKind.CHILD, self.name, raw, decode=self._recorded, rebuild=self.errors.rebuild)
+
+    def request(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """Starts a child instance at once and gives the call: `await call` is its result.
+
+        The child is cancelled by `call.withdraw(reason)`, or with the branch that requested it.
+        """
+        raw = self._handed_over(args, kwargs)
+        return kernel.request(CallKind.CHILD, self.name, raw, decode=self._recorded, rebuild=self.errors.rebuild)
+
+    def start(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, str]:
+        """Starts an instance on its own when first awaited, and gives its name at once: it outlives the one that started it.
+
+        Where an open instance has its business key, the same input gives the name of that one; with another input it
+        raises `OperationFailed`.
+        """
+        return kernel.to_be_awaited(self._start(args, kwargs), f"{self.name}.start")
+
+    async def _start(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        raw = self._handed_over(args, kwargs)
+        return await kernel.perform(
+            CallKind.START, self.name, raw, decode=name_codec().decode, rebuild=self.errors.rebuild
         )
+
+    def _handed_over(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The inputs of another instance, encoded; what cannot be its business key is refused here, where the author sees it."""
+        if kernel.current() is None:
+            raise OutsideProcess(
+                f"The process {self.name} was called where no instance runs.",
+                subject=self.name,
+                remedy=f"Start it with `procession start {self.name}`, or in a test with `world()`.",
+            )
+        raw = self._written(args, kwargs)
+        if self.key is not None:
+            self.key_for(self.inputs.decode(raw))
+        return raw
 
     def __repr__(self) -> str:
         return f"<process {self.name}>"
@@ -148,6 +192,12 @@ def process(
         return Process(declared, owner, title=title, key=key, key_forever=key_forever, was=was)
 
     return declare
+
+
+@cache
+def name_codec() -> ValueCodec[str]:
+    """How the name of an instance that was started crosses."""
+    return ValueCodec(str, where="the name of an instance")
 
 
 def input_digest(secret: bytes, raw: bytes) -> bytes:

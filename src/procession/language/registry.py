@@ -48,9 +48,10 @@ class Registry:
         if faults:
             raise AuthorError(_told(faults))
         known = MappingProxyType(operations)
+        known_processes = MappingProxyType(processes)
         for process in processes.values():
-            process.loaded_with(known)
-        return cls(MappingProxyType(functions), known, MappingProxyType(processes), MappingProxyType(former))
+            process.loaded_with(known, known_processes)
+        return cls(MappingProxyType(functions), known, known_processes, MappingProxyType(former))
 
     def find_operation(self, operation_id: str) -> Operation[Any, Any] | None:
         """The operation of this id, a former one included."""

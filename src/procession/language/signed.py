@@ -1,8 +1,11 @@
 """What operations and processes have in common: a declared `async def`, and how its inputs and its result cross."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+from procession.errors import InvalidValue, PayloadTooLarge
+from procession.kernel import HaltInstance
 from procession.language.codec import ArgumentsCodec, ValueCodec
 from procession.language.declarations import Declared
 
@@ -34,3 +37,26 @@ class Signed(Generic[R]):
     @cached_property
     def _signature(self) -> tuple[tuple[Any, ...], Any]:
         return self.declared.resolve()
+
+    def _written(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The arguments as they cross. What is too large to cross halts, even where the process swallows errors."""
+        try:
+            return self.inputs.encode(args, kwargs)
+        except PayloadTooLarge as error:
+            raise HaltInstance("payload-limit", str(error)) from error
+
+    def _recorded(self, raw: bytes) -> R:
+        """A result as it was recorded. What the present type cannot read halts, even where the process swallows errors."""
+        try:
+            return self.result.decode(raw)
+        except InvalidValue as error:
+            raise HaltInstance(
+                "divergence",
+                f"The recorded result of {self.known_as} does not fit its present type: {error} "
+                "Give the type back what it had, or the new field a default.",
+            ) from error
+
+    @property
+    def known_as(self) -> str:
+        """Its identity in every history."""
+        return self.name

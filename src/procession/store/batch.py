@@ -18,6 +18,7 @@ from procession.errors import InternalError, ProcessionError, StoreFailed
 from procession.store import meta
 from procession.store.connections import Connection
 from procession.store.counters import Counters
+from procession.store.deliveries import Deliveries
 from procession.store.events import Events
 from procession.store.failures import explained, meaning_of
 from procession.store.instances import Instances
@@ -88,6 +89,7 @@ class Batch:
         self.service_calls = ServiceCalls(connection, counters)
         self.timers = Timers(connection)
         self.waiting_events = WaitingEvents(connection, counters)
+        self.deliveries = Deliveries(connection, counters)
         self.requests = Requests(connection, counters)
         self.releases = Releases(connection, counters, writer.sites)
 
@@ -177,6 +179,7 @@ class Batch:
         written += self.service_calls.write()
         written += self.timers.write()
         written += self.waiting_events.write()
+        written += self.deliveries.write()
         requests = self.requests.write()
         if requests:
             counters = self._writer.counters

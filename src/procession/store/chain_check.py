@@ -26,6 +26,7 @@ from procession.store.worklist import (
 # A terminal event and the state of an instance that has it.
 TERMINAL = {"InstanceCompleted": "completed", "InstanceFailed": "failed", "InstanceCancelled": "cancelled"}
 ENDED_STATES = frozenset(TERMINAL.values())
+CHILD_ENDED = "ChildEnded"  # may follow the withdrawal of a child's call, once
 CALL_ENDS = frozenset({"CallCompleted", "CallFailed", "CallWithdrawn", "TimerFired"})
 
 
@@ -150,9 +151,12 @@ class _History:
             return
         if call not in self.calls:
             found.problems.append(f"{where} has {event.kind} and was never requested")
+        elif event.kind == CHILD_ENDED:
+            if self.calls[call] != "CallWithdrawn":
+                found.problems.append(f"{where} has {event.kind} after {self.calls[call]}")
         elif self.calls[call] is not None and not (event.kind == "CallWithdrawn" and call in self.kept):
             found.problems.append(f"{where} has {event.kind} after {self.calls[call]}")
-        if event.kind in CALL_ENDS:
+        if event.kind in CALL_ENDS or event.kind == CHILD_ENDED:
             self.calls[call] = event.kind
 
 

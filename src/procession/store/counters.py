@@ -23,6 +23,7 @@ _HIGHEST = {
     "item": (_highest(schema.work_item.c.id),),
     "service_call": (_highest(schema.service_call.c.id),),
     "waiting_event": (_highest(schema.waiting_event.c.id),),
+    "delivery": (_highest(schema.delivery.c.id),),
     "release": (_highest(schema.release.c.id),),
     "site": (_highest(schema.site.c.id),),
 }
@@ -38,6 +39,7 @@ class Counters:
     item: int
     service_call: int
     waiting_event: int
+    delivery: int
     release: int
     site: int
     request_head: bytes

@@ -45,6 +45,8 @@ class InstanceRow(NamedTuple):
     suspended: str | None
     renewed_seq: int
     not_undone: str | None
+    parent: int | None
+    parent_call: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class NewInstance:
     input_digest: bytes
     state: str = "running"
     key_forever: bool = False
+    parent: int | None = None
+    parent_call: int | None = None
 
 
 class InstanceChanges(TypedDict, total=False):
@@ -92,6 +96,19 @@ def _statements() -> RowStatements[InstanceRow]:
 _BY_UUID = select_where(schema.instance, "uuid")
 _BY_NAME = select_where(schema.instance, "name")
 _BY_OPEN_KEY = select_where(schema.instance, "process", "open_key")
+_columns = schema.instance.c
+_OPEN_CHILDREN = Prepared(
+    select(schema.instance).where(_columns.parent == bindparam("parent"), _columns.ended_us.is_(None)), "parent"
+)
+_OPEN_CHILD = Prepared(
+    select(schema.instance).where(
+        _columns.parent == bindparam("parent"),
+        _columns.ended_us.is_(None),
+        _columns.parent_call == bindparam("parent_call"),
+    ),
+    "parent",
+    "parent_call",
+)
 _LAST_NUMBER = Prepared(
     select(func.coalesce(func.max(schema.instance.c.number), 0)).where(
         schema.instance.c.process == bindparam("process")
@@ -153,6 +170,17 @@ class Instances:
         row = None if found is None else self._rows.seen(found[0], found)
         return self._with_tail(row) if row is not None and row.open_key == open_key else None
 
+    def open_children(self, parent: int) -> list[InstanceRow]:
+        """Its children that have not ended, in the order in which they began."""
+        return self._open_children(_OPEN_CHILDREN, (parent,), lambda row: row.parent == parent)
+
+    def find_child(self, parent: int, call: int) -> InstanceRow | None:
+        """The child of this call that has not ended."""
+        found = self._open_children(
+            _OPEN_CHILD, (parent, call), lambda row: (row.parent, row.parent_call) == (parent, call)
+        )
+        return found[0] if found else None
+
     def add(self, new: NewInstance) -> InstanceRow:
         counters = self._counters
         counters.instance += 1
@@ -183,6 +211,8 @@ class Instances:
             suspended=None,
             renewed_seq=0,
             not_undone=None,
+            parent=new.parent,
+            parent_call=new.parent_call,
         )
         self._rows.add(row.id, row)
         if row.open_key is not None:
@@ -249,6 +279,13 @@ class Instances:
     def _with_tail(self, row: InstanceRow) -> InstanceRow:
         tail = self._tails.get(row.id)
         return row if tail is None or row.seq == tail[0] else row._replace(seq=tail[0], head=tail[1])
+
+    def _open_children(
+        self, statement: Prepared, values: tuple[object, ...], wanted: Callable[[InstanceRow], bool]
+    ) -> list[InstanceRow]:
+        found = ((row[0], row) for row in statement.run(self._connection, *values))
+        rows = self._rows.overlay(found, lambda row: row.ended_us is None and wanted(row))
+        return [self._with_tail(row) for row in sorted(rows, key=lambda row: row.id)]
 
     def _find_where(
         self, statement: Prepared, values: tuple[object, ...], wanted: Callable[[InstanceRow], bool]

@@ -127,6 +127,8 @@ instance = _table(
     _text("suspended", null=True),  # since when, and how, while it is suspended
     _whole("renewed_seq"),  # the event at which its replay begins: the last `Renewed`, else 0
     _text("not_undone", null=True),  # what could not be undone, for people to look at
+    _reference("parent", "instance.id", null=True),  # of a child: whose call it is
+    _whole("parent_call", null=True),
     UniqueConstraint("process", "number"),
 )
 _index("instance_open_key", instance, "process", "open_key", unique=True, where="open_key IS NOT NULL")
@@ -134,6 +136,7 @@ _index("instance_business_key", instance, "process", "business_key", "id", where
 _index("instance_state", instance, "state", "id")
 _index("instance_cancelling", instance, "cancelling_us", where="cancelling_us IS NOT NULL AND ended_us IS NULL")
 _index("instance_process_state", instance, "process", "state", "id")
+_index("instance_parent", instance, "parent", "ended_us", "parent_call", where="parent IS NOT NULL")
 
 attribute = _table(
     "attribute",
@@ -262,3 +265,16 @@ waiting_event = _table(
     _bytes("payload", null=True),
 )
 _index("waiting_event_instance", waiting_event, "instance", "id")
+
+delivery = _table(
+    "delivery",
+    _key("id"),
+    _text("kind"),
+    _reference("origin", "instance.id"),
+    _reference("target", "instance.id", null=True),  # of a start there is none yet
+    _whole("call", null=True),
+    _reference("position", "event.position"),  # what caused it, and holds what is handed over
+    _whole("at_us"),  # its place in time: timers due by then go before it
+)
+_index("delivery_origin", delivery, "origin", "call")
+_index("delivery_target", delivery, "target", where="target IS NOT NULL")

@@ -1,7 +1,8 @@
 """The no-orphan-wait check: nothing is silently stuck (I6), nothing that has ended still owns work (I12).
 
 An open instance has, for each call that was requested and has not ended, exactly one row that will wake it: an open work item,
-a service call, or a timer; and each such row belongs to a call that is open. The check goes by pages, so that the engine can
+a service call, a timer, a child that has not ended, or a delivery; and each such row belongs to a call that is open. The call of
+a child stays open until the child has ended, though the program may have withdrawn it. The check goes by pages, so that the engine can
 run it all the time and `doctor` over everything.
 """
 
@@ -12,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, bindparam, case, literal_column, select
+from sqlalchemy import Column, ColumnElement, bindparam, case, literal_column, or_, select
 
 from procession.store import schema
-from procession.store.chain_check import CALL_ENDS, ENDED_STATES
+from procession.store.chain_check import CALL_ENDS, CHILD_ENDED, ENDED_STATES
 from procession.store.connections import Connection
 from procession.store.header import facts
 from procession.store.statements import Prepared
@@ -38,6 +39,7 @@ class WaitCheck:
 
 _instances = schema.instance.c
 _events = schema.event.c
+_deliveries = schema.delivery.c
 _BOUNDS = ("first", "last")
 
 
@@ -54,7 +56,12 @@ _OPEN = Prepared(
     "limit",
 )
 _CALLS = Prepared(
-    select(_events.instance, _events.call, _events.kind, case((_events.kind == "CallRequested", _events.header)))
+    select(
+        _events.instance,
+        _events.call,
+        _events.kind,
+        case((or_(_events.kind == "CallRequested", _events.kind == "CallWithdrawn"), _events.header)),
+    )
     .where(*_between(_events.instance), _events.call.is_not(None))
     .order_by(_events.instance, _events.seq),
     *_BOUNDS,
@@ -79,6 +86,24 @@ _WAKES = (
         ),
         *_BOUNDS,
     ),
+    Prepared(
+        select(_instances.parent, literal_column("'child'"), _instances.parent_call).where(
+            *_between(_instances.parent), _instances.ended_us.is_(None)
+        ),
+        *_BOUNDS,
+    ),
+    Prepared(
+        select(_deliveries.target, literal_column("'child'"), _deliveries.call).where(
+            *_between(_deliveries.target), _deliveries.kind == "ended"
+        ),
+        *_BOUNDS,
+    ),
+)
+_STARTS = Prepared(
+    select(_deliveries.origin, literal_column("'child'"), _deliveries.call).where(
+        *_between(_deliveries.origin), _deliveries.kind == "start"
+    ),
+    *_BOUNDS,
 )
 
 
@@ -94,6 +119,10 @@ def check_waits(connection: Connection, *, after: int = 0, limit: int = PAGE) ->
         wakes.update(
             (int(instance), str(kind), int(call)) for instance, kind, call in statement.run(connection, first, last)
         )
+    # An instance that is started on its own is, even if the call was withdrawn before.
+    for instance, kind, call in _STARTS.run(connection, first, last):
+        if (int(instance), str(kind), int(call)) in pending:
+            wakes[int(instance), str(kind), int(call)] += 1
     problems = tuple(_problems({int(row[0]): (str(row[1]), str(row[2])) for row in rows}, pending, wakes))
     is_last = len(rows) < limit
     waits = sum(1 for instance, _, _ in pending if instance in {row[0] for row in rows})
@@ -102,10 +131,15 @@ def check_waits(connection: Connection, *, after: int = 0, limit: int = PAGE) ->
 
 def _pending_calls(connection: Connection, first: int, last: int) -> set[_WakeKey]:
     pending: dict[tuple[int, int], str] = {}
+    children: set[tuple[int, int]] = set()
     for instance, call, kind, header in _CALLS.run(connection, first, last):
-        if header is not None:
-            pending[instance, call] = str(facts(header).get("call_kind"))
-        elif kind in CALL_ENDS:
+        if kind == "CallRequested":
+            kind_of_call = str(facts(header).get("call_kind"))
+            pending[instance, call] = "child" if kind_of_call == "start" else kind_of_call
+            children.update({(instance, call)} if kind_of_call == "child" else ())
+        elif kind == "CallWithdrawn" and (instance, call) in children and facts(header).get("by_program"):
+            pass  # until its child has ended
+        elif kind in CALL_ENDS or kind == CHILD_ENDED:
             pending.pop((instance, call), None)
     return {(instance, kind, call) for (instance, call), kind in pending.items()}
 
@@ -134,6 +168,11 @@ _LEFTOVERS = (
     ),
     ("a service call", "SELECT i.name, w.call FROM service_call w JOIN instance i ON i.id = w.instance WHERE 1"),
     ("a timer", "SELECT i.name, w.call FROM timer w JOIN instance i ON i.id = w.instance WHERE 1"),
+    (
+        "a child",
+        "SELECT i.name, w.parent_call FROM instance w JOIN instance i ON i.id = w.parent "
+        "WHERE w.ended_us IS NULL AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.kind = 'force' AND d.target = w.id)",
+    ),
     ("a waiting event", "SELECT i.name, w.call FROM waiting_event w JOIN instance i ON i.id = w.instance WHERE 1"),
 )
 

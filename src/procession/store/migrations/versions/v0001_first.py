@@ -26,6 +26,7 @@ def upgrade() -> None:
     _create_request()
     _create_timer()
     _create_waiting_event()
+    _create_delivery()
     _create_service_call()
     _create_work_item()
     _create_work_item_event()
@@ -98,6 +99,9 @@ def _create_instance() -> None:
         sa.Column("suspended", sa.Text(), nullable=True),
         sa.Column("renewed_seq", WHOLE, nullable=False),
         sa.Column("not_undone", sa.Text(), nullable=True),
+        sa.Column("parent", WHOLE, autoincrement=False, nullable=True),
+        sa.Column("parent_call", WHOLE, nullable=True),
+        sa.ForeignKeyConstraint(["parent"], ["instance.id"]),
         sa.ForeignKeyConstraint(["release"], ["release.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
@@ -122,6 +126,8 @@ def _create_instance() -> None:
     op.create_index(
         "instance_open_key", "instance", ["process", "open_key"], unique=True, **_where(sa.text("open_key IS NOT NULL"))
     )
+    has_parent = _where(sa.text("parent IS NOT NULL"))
+    op.create_index("instance_parent", "instance", ["parent", "ended_us", "parent_call"], unique=False, **has_parent)
     op.create_index("instance_process_state", "instance", ["process", "state", "id"], unique=False)
     op.create_index("instance_state", "instance", ["state", "id"], unique=False)
 
@@ -230,6 +236,27 @@ def _create_waiting_event() -> None:
         sqlite_strict=True,
     )
     op.create_index("waiting_event_instance", "waiting_event", ["instance", "id"], unique=False)
+
+
+def _create_delivery() -> None:
+    op.create_table(
+        "delivery",
+        sa.Column("id", WHOLE, autoincrement=False, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("origin", WHOLE, autoincrement=False, nullable=False),
+        sa.Column("target", WHOLE, autoincrement=False, nullable=True),
+        sa.Column("call", WHOLE, nullable=True),
+        sa.Column("position", WHOLE, autoincrement=False, nullable=False),
+        sa.Column("at_us", WHOLE, nullable=False),
+        sa.ForeignKeyConstraint(["origin"], ["instance.id"]),
+        sa.ForeignKeyConstraint(["position"], ["event.position"]),
+        sa.ForeignKeyConstraint(["target"], ["instance.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_strict=True,
+    )
+    op.create_index("delivery_origin", "delivery", ["origin", "call"], unique=False)
+    there = _where(sa.text("target IS NOT NULL"))
+    op.create_index("delivery_target", "delivery", ["target"], unique=False, **there)
 
 
 def _create_service_call() -> None:

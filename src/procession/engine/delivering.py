@@ -1,0 +1,205 @@
+"""Applies what one instance does to another: it starts a child, cancels it, and is told of its end.
+
+Each is a row, written with the transaction that caused it and applied in that order: in the same transaction where that goes
+well, else as due work. So a crash in between neither loses one nor applies it twice.
+"""
+
+from dataclasses import dataclass
+
+from procession.engine.advance import ENDED_STATES, Advance
+from procession.engine.contract import NewInstance
+from procession.engine.due_timers import DueTimers
+from procession.engine.live import ProcessIsGone
+from procession.engine.present_names import in_present_names
+from procession.engine.recording import let_wait
+from procession.engine.starting import begin_instance
+from procession.engine.turn import Turn
+from procession.errors import InternalError, InvalidValue
+from procession.kernel import (
+    GOES_ON,
+    CallCompleted,
+    CallFailed,
+    CallKind,
+    CallRequested,
+    CallWithdrawn,
+    CancellationRequested,
+    Divergence,
+    Event,
+    Failure,
+    HaltInstance,
+    InstanceCancelled,
+    InstanceCompleted,
+    InstanceFailed,
+    InstanceState,
+)
+from procession.language.failures import message_of
+from procession.language.process import Process, input_digest, name_codec
+from procession.store.deliveries import DeliveryKind, DeliveryRow
+from procession.store.event_rows import decode_event
+from procession.store.instances import InstanceRow
+
+MOST_AT_ONCE = 64
+MOST_BETWEEN_TIMERS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Delivering:
+    """Applies deliveries inside a batch. One object per engine; it holds no state of a batch."""
+
+    advance: Advance
+
+    @property
+    def timers(self) -> DueTimers:
+        """How the timers due before something are fired."""
+        return DueTimers(self.advance, self._apply_between_timers)
+
+    def apply_made_since(self, turn: Turn, last: int) -> None:
+        """Apply what was made after delivery `last` in this batch; what is too much, or may not overtake, is left to due work."""
+        deliveries = turn.batch.deliveries
+        if deliveries.last == last:
+            return
+        older = deliveries.next_after(0)
+        if not turn.effects.delivers or (older and older[0].id <= last):
+            turn.effects.expect(0)
+            return
+        self._apply_after(turn, last, MOST_AT_ONCE)
+        if deliveries.next_after(last):
+            turn.effects.expect(0)
+
+    def apply(self, turn: Turn, row: DeliveryRow) -> None:
+        """Apply one, in the transaction in which its row goes."""
+        turn.effects.has_delivered = True
+        turn.batch.deliveries.remove(row.id)
+        cause = self._event(turn, row.position)
+        origin = turn.batch.instances.get(row.origin)
+        turn = turn.caused_by(origin.name, at_us=row.at_us)
+        match DeliveryKind(row.kind):
+            case DeliveryKind.START:
+                self._start(turn, origin, cause)
+            case DeliveryKind.CANCEL:
+                self._cancel(turn, origin, cause, row)
+            case DeliveryKind.FORCE:
+                self._force(turn, origin, cause, row)
+            case DeliveryKind.ENDED:
+                assert row.target is not None
+                assert row.call is not None
+                parent = self._brought_up_to(turn, row.target, row.at_us, cause.at_us)
+                self._tell(turn, parent, _end_of_call(cause, row.call, max(cause.at_us, parent.now_us)))
+
+    def _apply_between_timers(self, turn: Turn, last: int) -> None:
+        if turn.effects.delivers:
+            self._apply_after(turn, last, MOST_BETWEEN_TIMERS)
+
+    def _apply_after(self, turn: Turn, last: int, most: int) -> None:
+        for _ in range(most):
+            found = turn.batch.deliveries.next_after(last)
+            if not found:
+                return
+            self.apply(turn, found[0])
+
+    def _event(self, turn: Turn, position: int) -> Event:
+        found = turn.batch.events.find(position)
+        if found is None:
+            raise InternalError(f"Event {position}, which caused a delivery, is not in the store.")
+        return in_present_names(decode_event(found), self.advance.registry)
+
+    def _brought_up_to(self, turn: Turn, instance: int, by_us: int, now_us: int) -> InstanceRow:
+        """The instance after the timers that are due first."""
+        row = turn.batch.instances.get(instance)
+        if row.state in ENDED_STATES:
+            return row
+        self.timers.apply(turn, row, by_us, now_us)
+        return turn.batch.instances.get(instance)
+
+    def _start(self, turn: Turn, origin: InstanceRow, cause: Event) -> None:
+        """Begin a child, or an instance on its own; one that cannot begin is told to the call."""
+        assert isinstance(cause, CallRequested)
+        is_child = cause.kind is CallKind.CHILD
+        if is_child and origin.state in ENDED_STATES:
+            return
+        at_us = max(cause.at_us, origin.now_us)
+        told = self._begun(turn, origin, cause, at_us)
+        if isinstance(told, Failure):
+            self._tell(turn, turn.batch.instances.get(origin.id), CallFailed(at_us, cause.call, told, None))
+        elif not is_child:
+            name = name_codec().encode(told)
+            self._tell(turn, turn.batch.instances.get(origin.id), CallCompleted(at_us, cause.call, name, None))
+
+    def _begun(self, turn: Turn, origin: InstanceRow, cause: CallRequested, at_us: int) -> str | Failure:
+        """The name of the instance that the call began, or why it could not."""
+        process = self.advance.registry.find_process(cause.operation)
+        if process is None:
+            return Failure("ProcessGone", f"The application has no process {cause.operation} any more.")
+        try:
+            values = process.inputs.decode(cause.input)
+            key, title = process.key_for(values), process.title_for(values)
+        except InvalidValue as error:
+            return Failure("InvalidValue", message_of(error))
+        is_child = cause.kind is CallKind.CHILD
+        holder = _holder(turn, process, key) if key is not None else None
+        if holder is not None:
+            if not is_child and holder.secret and input_digest(holder.secret, cause.input) == holder.input_digest:
+                return holder.name
+            return Failure("KeyTaken", f"{holder.name} has the business key {key!r} already.")
+        parent = (origin.id, cause.call) if is_child else (None, None)
+        new = NewInstance(process, cause.input, title, origin.initiator, key, *parent)
+        return begin_instance(turn, self.advance, new, at_us).name
+
+    def _cancel(self, turn: Turn, origin: InstanceRow, cause: Event, row: DeliveryRow) -> None:
+        """The parent has withdrawn the call of a child: the child cleans up and ends."""
+        assert isinstance(cause, CallWithdrawn)
+        child = turn.batch.instances.find_child(row.origin, cause.call)
+        if child is None:
+            return
+        child = self._brought_up_to(turn, child.id, row.at_us, cause.at_us)
+        if child.state in ENDED_STATES or child.state == InstanceState.CANCELLING:
+            return
+        reason = f"{origin.name} no longer wants it{f': {cause.reason}' if cause.reason else ''}"
+        event = CancellationRequested(max(cause.at_us, child.now_us), reason)
+        if child.state in GOES_ON:
+            self.advance.apply(turn, child.id, (event,))
+        else:
+            let_wait(turn.batch, child.id, event)
+
+    def _force(self, turn: Turn, origin: InstanceRow, cause: Event, row: DeliveryRow) -> None:
+        """The parent has ended, and does not wait for this child."""
+        assert row.target is not None
+        child = turn.batch.instances.get(row.target)
+        if child.state not in ENDED_STATES:
+            at_us = max(cause.at_us, child.now_us)
+            self.advance.cancel(turn, child.id, InstanceCancelled(at_us, f"{origin.name} has ended", by_program=False))
+
+    def _tell(self, turn: Turn, row: InstanceRow, event: CallCompleted | CallFailed | CallWithdrawn) -> None:
+        """A call to another instance has ended: the one that asked goes on, or has it wait while it stands still."""
+        if row.state in ENDED_STATES:
+            return
+        if row.state not in GOES_ON:
+            let_wait(turn.batch, row.id, event)
+            return
+        try:
+            self.advance.live.get(turn.batch, row)
+        except (Divergence, HaltInstance, ProcessIsGone):
+            self.advance.apply(turn, row.id, (event,))  # it halts, and keeps the event
+            return
+        fitting = self.advance.live.as_it_fits(row.id, event)
+        if fitting is not None:
+            self.advance.apply(turn, row.id, (fitting,))
+
+
+def _end_of_call(cause: Event, call: int, at_us: int) -> CallCompleted | CallFailed | CallWithdrawn:
+    """How the end of a child ends the call of its parent."""
+    match cause:
+        case InstanceCompleted(value=value):
+            return CallCompleted(at_us, call, value, None)
+        case InstanceFailed(failure=failure):
+            return CallFailed(at_us, call, failure, None)
+        case InstanceCancelled(reason=reason):
+            return CallWithdrawn(at_us, call, reason, by_program=False)
+        case _:
+            raise InternalError(f"{type(cause).__name__} is told as the end of a child, and is none.")
+
+
+def _holder(turn: Turn, process: Process[..., object], key: str) -> InstanceRow | None:
+    """The instance that has this business key, started under the process's present name or a former one."""
+    found = (turn.batch.instances.find_open(name, key) for name in (process.name, *process.was))
+    return next((row for row in found if row is not None), None)

@@ -1,0 +1,118 @@
+"""What one instance does to another, until it is applied: written with the transaction that caused it, applied in that order.
+
+A row goes in the very transaction that applies it, so a crash between the two neither loses one nor applies it twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, select
+
+from procession.store import schema
+from procession.store.connections import Connection
+from procession.store.counters import Counters
+from procession.store.identity import Identity, RowStatements
+from procession.store.statements import Prepared, select_where
+
+
+class DeliveryKind(StrEnum):
+    """What is to be done: for `start` and `cancel` the target is the child of the origin's call."""
+
+    START = "start"
+    CANCEL = "cancel"
+    FORCE = "force"
+    ENDED = "ended"
+
+
+class DeliveryRow(NamedTuple):
+    """Something to be applied. `position` is the event that caused it; timers that are due by `at_us` go before it."""
+
+    id: int
+    kind: str
+    origin: int
+    target: int | None
+    call: int | None
+    position: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """What an instance does to another, in the transaction in which it does it."""
+
+    kind: DeliveryKind
+    origin: int
+    target: int | None
+    call: int | None
+    position: int
+    at_us: int
+
+
+@cache
+def _statements() -> RowStatements[DeliveryRow]:
+    return RowStatements(schema.delivery, DeliveryRow)
+
+
+_OF_ORIGIN = select_where(schema.delivery, "origin")
+_OF_TARGET = select_where(schema.delivery, "target")
+_AFTER = Prepared(
+    select(schema.delivery)
+    .where(schema.delivery.c.id > bindparam("after"))
+    .order_by(schema.delivery.c.id)
+    .limit(bindparam("limit")),
+    "after",
+    "limit",
+)
+
+
+class Deliveries:
+    """The deliveries of one batch."""
+
+    def __init__(self, connection: Connection, counters: Counters) -> None:
+        self._connection = connection
+        self._counters = counters
+        self._rows: Identity[int, DeliveryRow] = Identity(connection, DeliveryRow._make, _statements())
+
+    @property
+    def last(self) -> int:
+        """The number of the last one given out: those made from here on have greater ones."""
+        return self._counters.delivery
+
+    def add(self, new: NewDelivery) -> DeliveryRow:
+        self._counters.delivery += 1
+        row = DeliveryRow(
+            self._counters.delivery, str(new.kind), new.origin, new.target, new.call, new.position, new.at_us
+        )
+        self._rows.add(row.id, row)
+        return row
+
+    def find(self, delivery: int) -> DeliveryRow | None:
+        return self._rows.find(delivery)
+
+    def next_after(self, after: int, *, limit: int = 1) -> list[DeliveryRow]:
+        """The next to be applied, in the order in which they were made."""
+        found = _AFTER.run(self._connection, after, limit + self._rows.unwritten_count)
+        rows = self._rows.overlay(((values[0], values) for values in found), lambda row: row.id > after)
+        return sorted(rows, key=lambda row: row.id)[:limit]
+
+    def of_origin(self, instance: int) -> list[DeliveryRow]:
+        """What this instance has done to others and is not applied yet."""
+        found = _OF_ORIGIN.run(self._connection, instance)
+        rows = self._rows.overlay(((values[0], values) for values in found), lambda row: row.origin == instance)
+        return sorted(rows, key=lambda row: row.id)
+
+    def remove(self, delivery: int) -> None:
+        """It is applied in this batch, or there is nothing to apply any more."""
+        self._rows.remove(delivery)
+
+    def write(self) -> int:
+        return self._rows.write()
+
+
+def read_deliveries_to(connection: Connection, target: int) -> list[DeliveryRow]:
+    """What is still to be done to this instance."""
+    return sorted((DeliveryRow(*values) for values in _OF_TARGET.run(connection, target)), key=lambda row: row.id)
