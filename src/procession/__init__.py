@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from procession.language.combinators import first, together
     from procession.language.control import Elapsed, after, attribute, deadline, now, until
     from procession.language.functions import Function
+    from procession.language.groups import each
     from procession.language.picking import pick
     from procession.language.process import process
 
@@ -42,6 +43,7 @@ __all__ = [
     "after",
     "attribute",
     "deadline",
+    "each",
     "first",
     "now",
     "pick",
@@ -63,6 +65,7 @@ _HOMES = {
     "now": "procession.language.control",
     "until": "procession.language.control",
     "Function": "procession.language.functions",
+    "each": "procession.language.groups",
     "pick": "procession.language.picking",
     "process": "procession.language.process",
 }

@@ -4,6 +4,7 @@ from procession.kernel import WorkCall
 from procession.language.attempt import attempt
 from procession.language.combinators import n_of
 from procession.language.control import random, uuid4
+from procession.language.groups import Group
 from procession.language.log import log
 
-__all__ = ["WorkCall", "attempt", "log", "n_of", "random", "uuid4"]
+__all__ = ["Group", "WorkCall", "attempt", "log", "n_of", "random", "uuid4"]

@@ -1,4 +1,4 @@
-"""Races and choices through the store: what people see when something else was quicker. Laws 10 and 11."""
+"""Races, choices and groups through the store: what people see when something else was quicker. Laws 10 to 12."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from procession import Function, after, first, pick, process
+from procession import Function, after, each, first, pick, process
 from procession.control import n_of
 from procession.services.commands import ClaimItem, CompleteItem, FailCall, PutBackItem, StartItem
 from procession.work.item import ItemEnded
@@ -131,3 +131,40 @@ async def test_so_many_of_several_are_given_in_the_order_of_their_answers_and_th
     assert (world.state(name), world.kinds(name)[-1]) == ("running", "ResultRecorded")
     await world.give(FailCall(name, 2, "of no use"))
     assert world.result(name) == str([(2, items[2]), (0, items[0])])
+
+
+async def test_a_group_grows_while_it_is_done_and_ends_when_it_is_enough(host: Host) -> None:
+    async def main() -> object:
+        async def sign_on(copies: int) -> int:
+            given = await sign(copies)
+            if given > copies:
+                group.add(given)
+            return given
+
+        async with each(sign_on, growing=True, until=lambda given: sum(given) >= 10) as group:
+            group.add(1)
+            group.add(2)
+        return group.results
+
+    world, name = await opened(host, main)
+    one, two = (row.id for row in world.waits(name).items)
+    await world.give(CompleteItem(two, "3"), "bob")
+    await world.restart()
+    (three,) = (row.id for row in world.waits(name).items if row.id not in (one, two))
+    await world.give(CompleteItem(three, "7"), "bob")
+    assert world.result(name) == "[3, 7]"
+    assert world.find_item(one).state == "withdrawn"
+
+
+async def test_a_group_that_collects_errors_goes_on_after_an_operator_gave_one_up(host: Host) -> None:
+    async def main() -> object:
+        return [str(given) for given in await each(sign, [1, 2, 3], errors="collect")]
+
+    world, name = await opened(host, main)
+    await world.give(FailCall(name, 2, "nobody can"))
+    await world.start(idle)
+    items = [row.id for row in world.waits(name).items]
+    for item in reversed(items):
+        await world.give(CompleteItem(item, "5"))
+        await world.start(idle)
+    assert world.result(name) == str(["5", "Team.sign failed: nobody can", "5"])

@@ -104,6 +104,9 @@ def test_the_first_to_be_begun_or_to_come_is_taken_and_the_others_go_in_the_same
         driven.complete(early[-1], early[-1])
     driven.complete("ready")
     oracle.taken = early[0] if early else None
+    if early:
+        not_needed = names[names.index(early[0]) :]
+        assert not {f"+{name}" for name in not_needed} & set(driven.asked), "a message is asked for after the choice"
     while oracle.taken is None and oracle.open:
         assert open_names(driven, names) == oracle.open
         let_happen(driven, oracle, data)

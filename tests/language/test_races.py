@@ -266,6 +266,7 @@ def test_a_handle_that_lost_stays_open_until_its_own_branch_ends() -> None:
         (lambda: n_of(1, []), "nothing to wait for"),
         (lambda: n_of(0, [op("a")]), r"n_of\(0, …\): 0 of 1 cannot be had. Ask for a number from 1 to 1"),
         (lambda: n_of(3, [op("a"), op("b")]), "3 of 2 cannot be had"),
+        (lambda: first({op("a"), op("b")}), "the order of a set is left to chance. Give a list"),
         (lambda: n_of(True, [op("a")]), "True of 1 cannot be had"),
         (lambda: first(op("a"), op("b"), rest="wait"), "rest='wait'"),  # type: ignore[call-overload]
         (lambda: first(op, op("b")), r"Number 1 of what first\(\) was given cannot be waited for: <function op"),  # type: ignore[call-overload]

@@ -129,6 +129,8 @@ def _alternatives(what: str, several: tuple[Any, ...]) -> list[Awaitable[Any]]:
         raise OutsideProcess(f"{what}() was used where no instance runs.", remedy="Use asyncio.wait there.")
     listed = len(several) == 1 and isinstance(several[0], Iterable) and not isinstance(several[0], Awaitable)
     alternatives = list(several[0]) if listed else list(several)
+    if listed and isinstance(several[0], set | frozenset):
+        raise refused(f"{what}(): the order of a set is left to chance.", alternatives, remedy="Give a list.")
     for place, each in enumerate(alternatives, 1):
         if not isinstance(each, Awaitable):
             raise refused(

@@ -32,6 +32,10 @@ class Siblings(Generic[R]):
         """Whether none is open."""
         return not self._open
 
+    def is_wanted(self, number: int) -> bool:
+        """Whether it is open and has not been withdrawn."""
+        return number in self._wanted
+
     def begin(self, number: int, label: str, awaitable: Awaitable[R]) -> None:
         """Makes a branch of this, which runs to its first wait at once."""
         branch = asyncio.get_running_loop().create_task(self._run(number, label, awaitable))

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from procession import Function, after, attribute, deadline, first, pick, process, together
+from procession import Function, after, attribute, deadline, each, first, pick, process, together
 from procession.control import n_of
 from procession.people import role
 
@@ -79,6 +79,12 @@ async def leave(days: int, reason: str) -> str:
     await pick(book(days), after("2 days"))  # refused
     await pick(approve(days), judge.request(days))  # refused
     chosen: bool = await pick(approve.request(days), after("2 days"))  # refused
+    await each(book, ["one", "two"])  # refused
+    await each(book(days), [1, 2])  # refused
+    booked: list[bool] = await each(book, [1, 2])  # refused
+    await each(book, [1, 2], until=lambda opinions: opinions)  # refused
+    group = each(book, growing=True)
+    group.add("three")  # refused
     await book.request(days, "x")  # refused
     wrong: bool = await book.request(days)  # refused
     async with deadline(3):  # refused
@@ -86,7 +92,7 @@ async def leave(days: int, reason: str) -> str:
     attribute(lines=[1, 2])  # refused
     await asyncio.wait_for(approve(days, 1), 5)  # refused
     role(3)  # refused
-    return approved + str(one) + str(two) + str(number) + str(wrong) + raced + str(some) + str(chosen)
+    return approved + str(one) + str(two) + str(number) + str(wrong) + raced + str(some) + str(chosen) + str(booked)
 
 
 async def test(world: object) -> None:

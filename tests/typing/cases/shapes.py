@@ -17,6 +17,7 @@ from procession import (
     after,
     attribute,
     deadline,
+    each,
     first,
     now,
     pick,
@@ -24,7 +25,7 @@ from procession import (
     together,
     until,
 )
-from procession.control import WorkCall, log, n_of, random, uuid4
+from procession.control import Group, WorkCall, log, n_of, random, uuid4
 from procession.people import role
 
 team = Function("Team", owner="ann@acme.example")
@@ -141,6 +142,21 @@ async def choices(moment: datetime) -> None:
     assert_type(await pick(judge.request(2), after("2 days")), str | Elapsed)
     assert_type(await pick(judge.request(1), until(moment), approve.request(1)), str | Elapsed | Approved | Declined)
     assert_type(await pick([judge.request(n) for n in (1, 2)]), str)
+
+
+@process(owner=team)
+async def groups(texts: list[str]) -> None:
+    assert_type(await each(count, texts), list[int])
+    assert_type(await each(helper, [1, 2], until=lambda amounts: sum(amounts) > 3), list[Decimal])
+    assert_type(await each(count, texts, errors="collect"), list[int | Exception])
+    assert_type(await each(lambda days: approve(days, "fun"), [1, 2]), list[Approved | Declined])
+    async with each(book, growing=True, name="bookings") as group:
+        group.add(3)
+        same: Group[int, Opinion] = group
+        assert_type(same.results, list[Opinion])
+    group.complete()
+    assert_type(group.is_open, bool)
+    assert_type(await group, list[Opinion])
 
 
 @process(owner=team)
