@@ -76,3 +76,13 @@ async def once(number: int) -> bool:
 async def wrong() -> int:
     """Its code has a mistake."""
     return len(None)  # type: ignore[arg-type]
+
+
+@process(owner=team)
+async def daily(days: int) -> int:
+    """Each day somebody is asked again, as long as they agree."""
+    for day in range(days):
+        if not await approve(day, "once more"):
+            return day
+        await after("1 day")
+    return days

@@ -173,12 +173,13 @@ def test_a_stub_of_a_service_without_a_result_needs_none(world: World) -> None:
 
 def test_a_stub_that_does_not_say_what_it_gives_fails_the_test(world: World) -> None:
     bob = world.person("bob", roles=["Team"])
-    world.stub(book).fails(ConnectionError("down"))
+    stub = world.stub(book).fails(ConnectionError("down"))
     bob.start(leave, 3, "a trip")
     with pytest.raises(
         StubHasNoAnswer, match=r"the stub of Office\.book does not say what attempt 2 gives|Office\.book"
     ):
         bob.complete(approve, True)
+    assert stub.attempts == 2  # what fails the test is not attempted again
 
 
 def test_a_stub_of_the_wrong_type_or_of_a_task_is_refused(world: World) -> None:
@@ -227,6 +228,17 @@ def test_the_network_is_there_for_a_test_that_asks_for_real_time(world: World, p
     assert called.result() == "hello"
     world.advance("30 days")
     assert world.now >= START + timedelta(days=30)
+
+
+@pytest.mark.world(real_time=True)
+def test_the_clock_goes_on_by_itself_while_a_service_works_in_real_time(world: World) -> None:
+    world.stub(book).does(lambda days: asyncio.sleep(0.01, f"slept {days}"))
+    bob = world.person("bob", roles=["Team"])
+    request = bob.start(leave, 3, "a trip")
+    assert world.now == START
+    bob.complete(approve, True)
+    assert request.result() == "slept 3"
+    assert START + timedelta(seconds=0.01) <= world.now
 
 
 def _answer(server: socket.socket) -> None:

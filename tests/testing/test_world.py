@@ -20,6 +20,7 @@ from tests.testing.leaving import (
     approve,
     approve_instead,
     book,
+    daily,
     leave,
     once,
     print_slip,
@@ -173,6 +174,14 @@ def test_somebody_may_answer_whatever_comes(world: World) -> None:
     assert (few.result(), many.result()) == ("booked 3", "let us talk")
     third = ann.start(once, 1)
     assert third.result()
+
+
+def test_whoever_answers_does_so_at_the_moment_of_the_question(world: World) -> None:
+    ann = world.person("ann", roles=["Team"]).answers(approve, True)
+    asked = ann.start(daily, 7)
+    world.advance("30 days")
+    assert asked.result() == 7
+    assert asked.lead_time == timedelta(days=7)
 
 
 def test_an_instance_that_somebody_cancels_has_no_result(world: World) -> None:
