@@ -86,3 +86,10 @@ async def daily(days: int) -> int:
             return day
         await after("1 day")
     return days
+
+
+@process(owner=team, title="A trip of {days} days")
+async def trip(days: int) -> str:
+    """A leave, and one day more that nobody waits for."""
+    await leave.start(1, "to rest")
+    return "trip: " + await leave(days, "a trip")

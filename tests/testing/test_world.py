@@ -26,6 +26,7 @@ from tests.testing.leaving import (
     print_slip,
     slip,
     team,
+    trip,
     wrong,
 )
 
@@ -192,6 +193,19 @@ def test_an_instance_that_somebody_cancels_has_no_result(world: World) -> None:
     assert not bob.sees(approve)
     with pytest.raises(HasNoResult, match="leave-1 is cancelled"):
         request.result()
+
+
+def test_what_a_process_starts_is_found_and_answered_like_anything_else(world: World) -> None:
+    bob = world.person("bob", roles=["Team"])
+    whole = bob.start(trip, 3)
+    rest, first = world.instances_of(leave)
+    assert whole.waits_for == (leave,)
+    assert bob.items(approve)[0].inputs["reason"] == "to rest"
+    bob.complete(approve, True, of=first)
+    assert whole.result() == "trip: booked 3"
+    assert rest.state == "running"
+    bob.complete(approve, False)
+    assert rest.result() == "let us talk"
 
 
 # Time

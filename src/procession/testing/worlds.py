@@ -134,6 +134,13 @@ class World:
             self._machine.services.die_in(during)
         self._check_halts()
 
+    def instances_of(self, process: Process[..., R]) -> list[Running[R]]:
+        """The instances of a process, the oldest first: also those that other instances have started."""
+        self._machine.learn(process)
+        with self._machine.view() as view:
+            rows = view.instances.list(InstanceFilter(processes=(process.name, *process.was)), limit=MOST_SEEN)
+        return [Running(self._machine, self._telling, process, row.name) for row in reversed(rows)]
+
     def expect(self, of: BusinessFunction | Personal[..., Any, Any] | Actor | Running[Any]) -> Expectation:
         """What the test expects of the open items of a function, a task, a person or an instance: `.has(1, due="Friday")`."""
         name, belongs = _choice_of(of)
