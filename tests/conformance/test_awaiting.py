@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 
+from procession.services.commands import CancelInstance
 from tests.conformance.world import Host, halts, module_from
 
 HEAD = """
@@ -99,3 +100,14 @@ async def test_an_instance_that_fails_or_leaves_memory_on_the_way_warns_of_nothi
         await world.complete(instance, 1)
     assert warned == []
     assert world.state(instance) == "failed"
+
+
+async def test_what_a_cancellation_leaves_unbegun_is_no_fault(host: Host) -> None:
+    body = """
+    later = [approve(number) for number in range(3)]
+    return await look(1) + sum([await each for each in later])
+"""
+    world = await host.open(source=module_from(host.folder / "app.py", HEAD + body))
+    instance = await world.start("deciding")
+    await world.give(CancelInstance(instance), reason="not wanted")
+    assert world.state(instance) == "cancelled"
