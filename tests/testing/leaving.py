@@ -93,3 +93,10 @@ async def trip(days: int) -> str:
     """A leave, and one day more that nobody waits for."""
     await leave.start(1, "to rest")
     return "trip: " + await leave(days, "a trip")
+
+
+@process(owner=team)
+async def sleeps(times: int) -> None:
+    """Nobody hears of it."""
+    for _ in range(times):
+        await after("2 days")

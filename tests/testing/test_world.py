@@ -24,6 +24,7 @@ from tests.testing.leaving import (
     leave,
     once,
     print_slip,
+    sleeps,
     slip,
     team,
     trip,
@@ -229,6 +230,15 @@ def test_time_stops_at_what_happens_next(world: World) -> None:
     world.advance()
     assert world.now == datetime(2026, 3, 7, 9, tzinfo=UTC)
     assert bob.sees(approve_instead)
+
+
+def test_time_that_goes_on_to_what_happens_next_stops_there_though_nobody_is_told(world: World) -> None:
+    quiet = world.person("ann").start(sleeps, 3)
+    for day in (2, 4, 6):
+        assert quiet.state == "running"
+        world.advance()
+        assert world.now == datetime(2026, 3, 2 + day, 9, tzinfo=UTC)
+    assert quiet.state == "completed"
 
 
 def test_that_nothing_is_due_is_an_error_which_lists_who_waits_for_what(world: World) -> None:

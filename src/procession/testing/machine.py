@@ -14,13 +14,11 @@ from procession.engine.clock import VirtualClock
 from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engine
 from procession.engine.turn import Notice
 from procession.errors import AuthorError, InternalError
-from procession.language.operations import BusinessFunction, Operation
-from procession.language.process import Process
 from procession.language.registry import Registry
 from procession.services.office import Office
 from procession.store import OpenOptions, View
 from procession.store.opening import open_store
-from procession.testing.reach import Reach
+from procession.testing.reach import Declared, Reach
 from procession.testing.stubs import ServicesAtWork
 from procession.testing.virtual_loop import VirtualLoop
 from procession.work.performers import Organisation, Performer
@@ -89,8 +87,8 @@ class Machine:
         with self.office.readers.snapshot() as view:
             yield view
 
-    def learn(self, thing: Operation[Any, Any] | Process[Any, Any] | BusinessFunction) -> None:
-        """Have a process or an operation in the application, with all that it reaches."""
+    def learn(self, thing: Declared) -> None:
+        """Have a process, an operation or a class of messages in the application, with all that it reaches."""
         if not self._reach.add(thing):
             return
         self._registry = self._reach.registry(self.services)
@@ -224,16 +222,10 @@ class Machine:
         await self._until_rest(_rest())
 
     async def _pass_to_next(self) -> None:
-        seconds = await self._loop.until_idle()
-        if seconds is None:
+        due_us = await self._engine.apply_due() if self._engine is not None else None
+        if due_us is None:
             raise self._nothing_is_due("Nothing is due")
-        while seconds is not None:
-            self._loop.move(seconds)
-            before = len(self.notices)
-            seconds = await self._loop.until_idle()
-            if len(self.notices) > before:
-                break
-        await self._until_rest(_rest())
+        await self._pass(due_us)
 
     def _services_are_due(self) -> bool:
         if self.services.running:

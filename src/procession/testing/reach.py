@@ -19,6 +19,9 @@ from procession.language.process import Process
 from procession.language.registry import Registry
 from procession.testing.stubs import ServicesAtWork
 
+Declared = Operation[Any, Any] | Process[Any, Any] | BusinessFunction | type
+"""What a test names."""
+
 _INSTALLED = tuple({sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib", "platstdlib")})
 
 
@@ -26,17 +29,17 @@ class Reach:
     """Everything that the processes and operations which a test named can reach; grows with each that is named."""
 
     def __init__(self) -> None:
-        self._found: dict[int, BusinessFunction | Process[Any, Any]] = {}
+        self._found: dict[int, BusinessFunction | Process[Any, Any] | type] = {}
         self._modules: dict[str, ModuleType] = {}
         self._seen: dict[int, object] = {}
         self._packages: set[str] = set()
 
-    def add(self, thing: Operation[Any, Any] | Process[Any, Any] | BusinessFunction) -> bool:
+    def add(self, thing: Declared) -> bool:
         """Whether anything is reached now that was not before."""
         if id(thing) in self._seen:
             return False
         before = len(self._found)
-        if isinstance(thing, Operation | Process):
+        if isinstance(thing, Operation | Process | type):
             self._packages.add(thing.__module__.partition(".")[0])
         self._visit(thing)
         return len(self._found) > before
@@ -87,7 +90,10 @@ class Reach:
             case Mapping():
                 return value.values()
             case type():
-                return vars(value).values() if self._is_authors(value.__module__) else ()
+                if not self._is_authors(value.__module__):
+                    return ()
+                self._found[id(value)] = value  # its instances may be messages
+                return vars(value).values()
             case _:
                 return _attributes(value) if self._is_authors(type(value).__module__) else ()
 
