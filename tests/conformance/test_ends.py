@@ -340,7 +340,7 @@ async def test_an_instance_that_makes_up_for_many_missed_moments_goes_on(host: H
 async def test_many_timers_that_were_set_before_are_no_loop_though_each_sets_another(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("procession.engine.deciding.MOST_TIMERS_WITHOUT_TIME", 10)
+    monkeypatch.setattr("procession.engine.due_timers.MOST_TIMERS_WITHOUT_TIME", 10)
     team = Function("Team", owner="ann@acme.example")
 
     @process(owner=team)
