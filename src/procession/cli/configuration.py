@@ -29,7 +29,11 @@ def show(invocation: Invocation) -> None:
 
 def _show(found: "Configuration") -> None:
     say(f"{found.application}: {found.file}", "bold")
-    table(("setting", "value", "from"), [(each.name, _spoken(each.value), each.origin) for each in found.settings])
+    rows = [(each.name, _spoken(each.value), each.origin) for each in found.settings]
+    rows += [(f"secret {each.name}", str(each.value or ""), each.origin) for each in found.secrets]
+    table(("setting", "value", "from"), rows)
+    if found.note:
+        say(found.note, "yellow")
 
 
 def _spoken(value: object) -> str:

@@ -5,7 +5,7 @@ import contextvars
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from procession.engine.attempts import AttemptOutcome, Broke, Declared, LateResult, Succeeded, report
@@ -13,10 +13,11 @@ from procession.engine.clock import ClockNotTrusted
 from procession.engine.contract import Accepted, EngineStopped, Request
 from procession.engine.crash_points import CrashPoint, Reached
 from procession.engine.service_threads import ServiceThreads
-from procession.errors import InvalidValue, ProcessionError, StoreError
+from procession.errors import InvalidValue, OperatorError, ProcessionError, StoreError
 from procession.language.attempt import Attempt, attempt_runs
 from procession.language.failures import message_of
 from procession.language.operations import Service
+from procession.language.provided import Need, Provisions
 from procession.language.registry import Registry
 from procession.store.service_calls import ServiceCallRow
 
@@ -35,6 +36,25 @@ class AttemptToRun:
     input: bytes
 
 
+class NotProvided(OperatorError):
+    """A service needs a resource or a secret that the engine does not have, as in an application's settings changed since."""
+
+    code = "not-provided"
+
+    def __init__(self, operation: str, need: Need) -> None:
+        what = f"the secret {need.secret}" if need.secret is not None else f"a resource of the type {need.type_name}"
+        super().__init__(f"{operation} needs {what}, which this engine does not have.", subject=operation)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptOptions:
+    """How services are attempted: so many at once, waits spread by this chance, and what they are given that is no input."""
+
+    most: int = MOST_ATTEMPTS
+    chance: random.Random = field(default_factory=random.Random)
+    provisions: Provisions = field(default_factory=Provisions)
+
+
 class Dispatcher:
     """Starts attempts, ends those whose call was withdrawn, and hands results back as requests.
 
@@ -48,18 +68,18 @@ class Dispatcher:
         *,
         reached: Reached,
         freed: Callable[[], None],
-        most: int = MOST_ATTEMPTS,
-        chance: random.Random | None = None,
+        options: AttemptOptions,
     ) -> None:
         self.registry = registry
         self._submit = submit
         self._reached = reached
         self._freed = freed
-        self._most = most
+        self._most = options.most
         self._threads = ServiceThreads(freed)
-        self._chance = chance or random.Random()
+        self._chance = options.chance
         self._is_closing = False
         self._abandoned = 0
+        self._provisions = options.provisions
         self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
 
     @property
@@ -157,7 +177,7 @@ class Dispatcher:
             return Broke("TimeoutError", f"took longer than {operation.timeout}")
         value, raised = (None, asyncio.CancelledError()) if body.cancelled() else body.result()
         if raised is not None:
-            return _outcome_of_error(operation, raised)
+            return self._outcome_of_error(operation, raised)
         try:
             return Succeeded(operation.result.encode(value))
         except Exception as error:
@@ -194,11 +214,25 @@ class Dispatcher:
         self._freed()
 
     async def _call_body(self, operation: Service[..., object], raw: bytes) -> object:
-        positional, by_name = operation.inputs.call(operation.inputs.decode(raw))
+        inputs, provisions = operation.inputs.decode(raw), self._provisions
+        if missing := operation.lacks(provisions):
+            raise NotProvided(operation.id, missing[0])
         if operation.is_async:
-            return await operation.body(*positional, **by_name)
+            return await operation.call(inputs, provisions)
         context = contextvars.copy_context()
-        return await self._threads.run(lambda: context.run(operation.body, *positional, **by_name))
+        return await self._threads.run(lambda: context.run(operation.call, inputs, provisions))
+
+    def _outcome_of_error(self, operation: Service[..., object], error: BaseException) -> AttemptOutcome:
+        try:
+            failure = operation.errors.failure_of(error)
+        except InvalidValue as wrong:
+            return Broke(type(error).__qualname__, f"the declared error cannot be recorded: {wrong}", final=True)
+        if failure is not None:
+            return Declared(failure)
+        if not isinstance(error, ProcessionError):
+            log.info("An attempt at %s failed.", operation.id, exc_info=error)
+        final = isinstance(error, (NotProvided, *operation.never_retry))
+        return Broke(type(error).__qualname__, self._provisions.masked(message_of(error)), final=final)
 
 
 async def _with_its_error(body: Coroutine[object, object, object]) -> tuple[object, BaseException | None]:
@@ -207,15 +241,3 @@ async def _with_its_error(body: Coroutine[object, object, object]) -> tuple[obje
         return await body, None
     except (Exception, SystemExit, asyncio.CancelledError) as error:
         return None, error
-
-
-def _outcome_of_error(operation: Service[..., object], error: BaseException) -> AttemptOutcome:
-    try:
-        failure = operation.errors.failure_of(error)
-    except InvalidValue as wrong:
-        return Broke(type(error).__qualname__, f"the declared error cannot be recorded: {wrong}", final=True)
-    if failure is not None:
-        return Declared(failure)
-    if not isinstance(error, ProcessionError):
-        log.info("An attempt at %s failed.", operation.id, exc_info=error)
-    return Broke(type(error).__qualname__, message_of(error), final=isinstance(error, operation.never_retry))

@@ -14,7 +14,7 @@ from procession.engine.clock import Clock, IntakeClock, SystemClock
 from procession.engine.contract import Accepted, Decision, Request
 from procession.engine.crash_points import Reached, nothing_happens
 from procession.engine.deciding import Decider
-from procession.engine.dispatcher import MOST_ATTEMPTS, Dispatcher
+from procession.engine.dispatcher import MOST_ATTEMPTS, AttemptOptions, Dispatcher
 from procession.engine.due_work import ENGINE_ACTOR, DueWork
 from procession.engine.identifier_patrol import IdentifierPatrol
 from procession.engine.live import MOST_LIVE, LiveInstances
@@ -27,6 +27,7 @@ from procession.engine.wake_ups import WakeUps
 from procession.engine.watchdog import LIMIT_SECONDS, WORKER_LIMIT_SECONDS, Watchdog, find_culprit, remove_marker
 from procession.engine.writer import Writer
 from procession.errors import OperatorError, StoreError
+from procession.language.provided import Provisions
 from procession.language.registry import Registry
 from procession.store.opening import OpenOptions, Store, open_store
 
@@ -54,7 +55,7 @@ class EngineOptions:
     instances in memory, `most_attempts` the services attempted at once, `grace_seconds` how long a shutdown waits for
     attempts under way. `watchdog` and `patrols` watch over process code that does not come back and over waits that
     nothing will end; `looks_again` has the store looked at now and then though nothing is known to be due.
-    `chance` spreads the waits between attempts.
+    `chance` spreads the waits between attempts; `provisions` is what services are given that is no input.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -73,6 +74,7 @@ class EngineOptions:
     patrols: bool = True
     looks_again: bool = True
     chance: random.Random = field(default_factory=random.Random)
+    provisions: Provisions = field(default_factory=Provisions)
 
 
 class EmbeddedEngine:
@@ -98,8 +100,7 @@ class EmbeddedEngine:
             self.submit,
             reached=options.reached,
             freed=self.look_again,
-            most=options.most_attempts,
-            chance=options.chance,
+            options=AttemptOptions(options.most_attempts, options.chance, options.provisions),
         )
         self._writer = Writer(
             store,

@@ -18,6 +18,7 @@ from procession.language.codec import ArgumentsCodec, ValueCodec
 from procession.language.declarations import Declared, checked_name, former_names
 from procession.language.failures import DeclaredErrors
 from procession.language.fields import label_of
+from procession.language.provided import Need, Provisions, needs_among, refuse_marks
 from procession.language.selection import Selection
 from procession.language.signed import Signed
 
@@ -132,6 +133,8 @@ class Operation(Signed[R], Generic[P, R]):
 
     def check(self) -> None:
         """Resolves all types. Raises `NotDeclarable`, with file and line, for what cannot work."""
+        if not isinstance(self, Service):
+            refuse_marks(self.declared, self._signature[0])
         for parameter in self.inputs.parameters:
             if not parameter.required:
                 place = f"{self.where}: the default of `{parameter.name}`"
@@ -272,6 +275,41 @@ class Service(Operation[P, R]):
             raise declared.fault("timeout=0 leaves no time to do anything.", 'Give it time, such as "30 seconds".')
         self.body = declared.body
         self.is_async = declared.is_async
+        self._resources: frozenset[str] = frozenset()
+
+    def loaded_with(self, resources: frozenset[str]) -> None:
+        """Tells the service of which types the application has resources."""
+        if resources != self._resources:
+            self._resources = resources
+            vars(self).pop("needs", None)
+            vars(self).pop("inputs", None)
+
+    @cached_property
+    def needs(self) -> tuple[Need, ...]:
+        """The parameters that the engine fills in."""
+        return needs_among(self._signature[0], self._resources, self.where)
+
+    @cached_property
+    def inputs(self) -> ArgumentsCodec:
+        """How the arguments of a call cross: the parameters, without what the engine fills in."""
+        filled_in = {need.parameter for need in self.needs}
+        handed_over = tuple(each for each in self._signature[0] if each.name not in filled_in)
+        return ArgumentsCodec(handed_over, callee=self.name, where=self.where)
+
+    def lacks(self, provisions: Provisions) -> tuple[Need, ...]:
+        """What its body needs, and is not there. A body that a test put in its place needs nothing."""
+        return () if self.body is not self.declared.body else provisions.missing(self.needs)
+
+    def call(self, inputs: Mapping[str, Any], provisions: Provisions) -> Any:
+        """Calls the body with the inputs and what the engine fills in."""
+        if not self.needs or self.body is not self.declared.body:
+            positional, by_name = self.inputs.call(inputs)
+            return self.body(*positional, **by_name)
+        values = {**inputs, **provisions.fill(self.needs)}
+        first = [each.name for each in self._signature[0] if each.positional_only]
+        return self.body(
+            *(values[name] for name in first), **{name: values[name] for name in values if name not in first}
+        )
 
 
 def _check_default(default: Any, annotation: Any, where: str) -> None:

@@ -16,6 +16,7 @@ from procession.language.fields import label_of
 from procession.language.names import normal_name
 from procession.language.operations import BusinessFunction, Operation, P, R
 from procession.language.options import with_options
+from procession.language.provided import refuse_marks
 from procession.language.signed import Signed
 from procession.language.templates import Template, title_text
 
@@ -62,6 +63,7 @@ class Process(Signed[R], Generic[P, R]):
 
     def check(self) -> None:
         """Resolves all types. Raises `NotDeclarable`, with file and line, for what cannot work."""
+        refuse_marks(self.declared, self._signature[0])
         _ = self.result
         for template in (self.title, self.key):
             if template is not None:

@@ -6,7 +6,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from procession.errors import AuthorError, InvalidValue, NotDeclarable
-from procession.language.operations import BusinessFunction, Operation
+from procession.language.operations import BusinessFunction, Operation, Service
 from procession.language.process import Process
 
 _MOST_FAULTS = 20
@@ -23,8 +23,8 @@ class Registry:
     """The present id of an operation, by each of its former ones."""
 
     @classmethod
-    def of(cls, modules: Iterable[ModuleType]) -> "Registry":
-        """What these modules declare or import from others.
+    def of(cls, modules: Iterable[ModuleType], resources: frozenset[str] = frozenset()) -> "Registry":
+        """What these modules declare or import from others; `resources` are the full names of types that the engine gives.
 
         Raises `AuthorError` that lists everything that cannot work, each with file, line and remedy: names that are
         there twice, types that cannot cross, texts that name no input.
@@ -39,6 +39,9 @@ class Registry:
             else:
                 _keep(functions, thing.name, thing, "functions", faults)
         operations = {o.id: o for function in functions.values() for o in function.operations.values()}
+        for operation in operations.values():
+            if isinstance(operation, Service):
+                operation.loaded_with(resources)
         for check in (*(o.check for o in operations.values()), *(p.check for p in processes.values())):
             try:
                 check()

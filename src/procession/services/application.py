@@ -1,9 +1,11 @@
 """An application: a folder with `procession.toml` that names the process packages, the store and the organisation."""
 
 import importlib
+import os
 import pkgutil
 import sys
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +16,8 @@ from pydantic import Field
 from procession.calendars.durations import Duration, DurationUnclear
 from procession.errors import AuthorError, OperatorError
 from procession.language.registry import Registry
+from procession.services.resources import DeclaredResource, declared_resources
+from procession.services.secrets import SecretSources
 from procession.services.settings import SETTINGS_FILE, Settings, Table, read_settings, read_table
 from procession.work.performers import Organisation, Performer
 
@@ -70,7 +74,22 @@ class Application:
 
     def load_registry(self) -> Registry:
         """Everything that the packages declare. Raises `PackageNotImportable` or what the declarations get wrong."""
-        return Registry.of(self.load_modules())
+        return self.registry_of(self.load_modules())
+
+    def registry_of(self, modules: Iterable[ModuleType]) -> Registry:
+        """What modules declare, told what the settings say of it."""
+        resources = declared_resources(self.settings, self._import)
+        return Registry.of(modules, frozenset(each.type_name for each in resources))
+
+    @property
+    def secret_sources(self) -> SecretSources:
+        """Where secrets are: the environment, and the folder of `application.secrets`."""
+        folder = self.settings.tables.application.secrets
+        return SecretSources(os.environ, (self.folder / folder).resolve() if folder else None)
+
+    def load_resources(self) -> tuple[DeclaredResource, ...]:
+        """What services are given, by the settings; nothing is opened. Raises `BadSettings`, `PackageNotImportable`."""
+        return declared_resources(self.settings, self._import)
 
     def _load_package(self, package: str) -> list[ModuleType]:
         root = self._import(package)

@@ -6,15 +6,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from procession.engine.clock import Clock, SystemClock
+from procession.engine.dispatcher import NotProvided
 from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engine
 from procession.engine.turn import Notice
 from procession.kernel import InstanceState
+from procession.language.operations import Service
+from procession.language.provided import Provisions
 from procession.services.application import Application
 from procession.services.commands import Order, ResumeSchedule, RetryInstance
 from procession.services.desk import Answer
 from procession.services.naming import find_instance
 from procession.services.office import Office
-from procession.services.reloading import Loaded, is_newer_on_disk, load, load_anew, restore_modules
+from procession.services.reloading import Loaded, SourceNotTaken, is_newer_on_disk, load, load_anew, restore_modules
+from procession.services.resources import opened
 from procession.services.schedules import ScheduledStarts
 from procession.store import OpenOptions
 
@@ -33,7 +37,15 @@ class Hosting:
 class Host:
     """An engine with its office, on the source that was loaded last."""
 
-    def __init__(self, application: Application, engine: EmbeddedEngine, loaded: Loaded, clock: Clock) -> None:
+    def __init__(
+        self,
+        application: Application,
+        engine: EmbeddedEngine,
+        loaded: Loaded,
+        clock: Clock,
+        provisions: Provisions | None = None,
+    ) -> None:
+        self._provisions = provisions
         self.engine = engine
         self._application = application
         self._clock = clock
@@ -60,12 +72,25 @@ class Host:
             at_us = self._clock.wall_us()
             loaded, before = load_anew(self._application, self._loaded)
             try:
+                self._check_provided(loaded)
                 await self.engine.take_source(loaded.registry, loaded.release)
             except BaseException:
                 restore_modules(self._application, before)
                 raise
             self._settle(loaded, at_us)
             return True
+
+    def _check_provided(self, loaded: Loaded) -> None:
+        """Refuse a source whose services need what was not opened with the engine."""
+        for operation in loaded.registry.operations.values():
+            if self._provisions is None or not isinstance(operation, Service):
+                continue
+            for need in operation.lacks(self._provisions):
+                raise SourceNotTaken(
+                    f"The present source cannot be taken: {NotProvided(operation.id, need).message}",
+                    subject=operation.id,
+                    remedy="Resources and secrets are opened with the engine: start it again.",
+                )
 
     def _settle(self, loaded: Loaded, loaded_us: int) -> None:
         engine = self.engine
@@ -87,19 +112,31 @@ class Host:
 async def open_host(application: Application, hosting: Hosting) -> AsyncIterator[Host]:
     """Put the application to work until the end of the block.
 
-    Raises what the organisation file or the packages get wrong before the store is touched, and a `StoreError` where
-    the store cannot be used; `StoreLocked` where another engine has it.
+    Raises what the organisation file, the packages, secrets or resources get wrong before the store is touched, and a
+    `StoreError` where the store cannot be used; `StoreLocked` where another engine has it.
     """
     loaded = load(application)
-    options = EngineOptions(
-        clock=hosting.clock,
-        runs_services=hosting.runs_services,
-        runs_timers=hosting.runs_timers,
-        store=OpenOptions(wait_seconds=hosting.wait_seconds),
-        watch=hosting.watch,
-    )
-    engine = await open_engine(application.store, loaded.registry, loaded.release, options)
-    try:
-        yield Host(application, engine, loaded, hosting.clock)
-    finally:
-        await engine.close()
+    async with _provisions(application, loaded, hosting) as provisions:
+        options = EngineOptions(
+            clock=hosting.clock,
+            runs_services=hosting.runs_services,
+            runs_timers=hosting.runs_timers,
+            store=OpenOptions(wait_seconds=hosting.wait_seconds),
+            watch=hosting.watch,
+            provisions=provisions or Provisions(),
+        )
+        engine = await open_engine(application.store, loaded.registry, loaded.release, options)
+        try:
+            yield Host(application, engine, loaded, hosting.clock, provisions)
+        finally:
+            await engine.close()
+
+
+@asynccontextmanager
+async def _provisions(application: Application, loaded: Loaded, hosting: Hosting) -> AsyncIterator[Provisions | None]:
+    """What services are given, where any are run; open until the engine has ended."""
+    if not hosting.runs_services:
+        yield None
+        return
+    async with opened(loaded.registry, application.load_resources(), application.secret_sources) as provisions:
+        yield provisions

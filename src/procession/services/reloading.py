@@ -44,7 +44,7 @@ def load(application: Application) -> Loaded:
     files = _files_of(application)  # before they are read: one that is saved meanwhile is then another one
     organisation = application.load_organisation()
     modules = application.load_modules()
-    registry = Registry.of(modules)
+    registry = application.registry_of(modules)
     schedules = schedules_of(application, registry)
     return Loaded(registry, organisation, schedules, release_of(modules), {**_files_of(application), **files})
 

@@ -46,6 +46,7 @@ class ApplicationTable(Table):
     organisation: str = "organisation.toml"
     time_zone: str = "UTC"
     cancel_within: str = "1 day"
+    secrets: str = ""
 
 
 class ScheduleTable(Table):
@@ -66,6 +67,7 @@ class SettingsFile(Table):
 
     application: ApplicationTable
     schedule: list[ScheduleTable] = Field(default_factory=list)
+    resources: dict[str, str] = Field(default_factory=dict)
 
 
 # PROCESSION_STORE for application.store; a name belongs to the folder, and what is imported to the file beside it.

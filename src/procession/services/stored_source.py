@@ -36,7 +36,7 @@ def find_stored(application: Application, view: View, release: int) -> Registry 
         sys.path.insert(0, str(application.folder))
     try:
         modules = [importlib.import_module(name) for name in sorted(sources) if not is_test(name)]
-        return Registry.of(modules)
+        return application.registry_of(modules)
     except (Exception, SystemExit):  # it needs what is not there any more: a file beside it, a library
         forget_modules(application)
         return None
