@@ -67,7 +67,7 @@ class World:
         self._performing: dict[str, Performing] = {}
         self._actors: dict[str, Actor] = {}
         self._managers: dict[str, str] = {}
-        self._halts_told: set[tuple[str, int]] = set()
+        self._notices_read = 0
         self._machine = Machine(folder, VirtualClock(setting.start_us), self._performers, real_time=setting.real_time)
         self._telling = Telling(self._machine, self._zone)
         self._machine.when_idle = self._answer_one
@@ -190,11 +190,12 @@ class World:
 
     def _check_halts(self) -> None:
         """A process whose code fails is the test's business, whatever command made it run."""
+        news = self._machine.notices[self._notices_read :]
+        self._notices_read += len(news)
         with self._machine.view() as view:
-            halted = view.instances.list(InstanceFilter(states=(InstanceState.HALTED,)), limit=100)
-        for row in halted:
-            if (row.name, row.seq) not in self._halts_told:
-                self._halts_told.add((row.name, row.seq))
+            rows = [view.instances.find_named(name) for name in dict.fromkeys(each.instance for each in news)]
+        for row in rows:
+            if row is not None and row.state == InstanceState.HALTED:
                 raise ProcessHalted(self._telling.instance(row.name), subject=row.name, remedy="Correct the process.")
 
 
