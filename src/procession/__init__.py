@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from procession.language.control import Elapsed, after, attribute, deadline, now, until
     from procession.language.functions import Function
     from procession.language.groups import each
+    from procession.language.messages import publish, receive
     from procession.language.picking import pick
     from procession.language.process import process
 
@@ -48,6 +49,8 @@ __all__ = [
     "now",
     "pick",
     "process",
+    "publish",
+    "receive",
     "together",
     "until",
 ]
@@ -67,6 +70,8 @@ _HOMES = {
     "Function": "procession.language.functions",
     "each": "procession.language.groups",
     "pick": "procession.language.picking",
+    "publish": "procession.language.messages",
+    "receive": "procession.language.messages",
     "process": "procession.language.process",
 }
 

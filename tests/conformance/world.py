@@ -106,7 +106,8 @@ class World:
         await self.open(module, replace(self._settings, **settings))
 
     def _declared(self) -> list[object]:
-        return [*self.registry.functions.values(), *self.registry.processes.values()]
+        messages = [cls for classes in self.registry.messages.values() for cls in classes]
+        return [*self.registry.functions.values(), *self.registry.processes.values(), *messages]
 
     def _tell(self, notice: Notice) -> None:
         self.notices.append(notice)

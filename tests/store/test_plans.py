@@ -15,6 +15,8 @@ from procession.store import (
     instance_queries,
     instances,
     open_store,
+    messages,
+    receives,
     requests,
     service_calls,
     timers,
@@ -39,6 +41,8 @@ def prepared() -> Iterator[tuple[str, Prepared]]:
         events,
         instance_queries,
         instances,
+        messages,
+        receives,
         requests,
         service_calls,
         timers,
@@ -51,10 +55,10 @@ def prepared() -> Iterator[tuple[str, Prepared]]:
         for name, value in vars(module).items():
             if isinstance(value, Prepared):
                 yield f"{module.__name__.rpartition('.')[2]}.{name}", value
-    for module in (instances, worklist, service_calls, timers, waiting, deliveries):
+    for module in (instances, worklist, service_calls, timers, waiting, deliveries, messages, receives):
         statements = module._statements()
         yield f"{module.__name__.rpartition('.')[2]}.find", statements.find
-        if module in (service_calls, timers, waiting, deliveries):  # instances and items are not deleted
+        if module not in (instances, worklist):  # instances and items are not deleted
             yield f"{module.__name__.rpartition('.')[2]}.delete", statements.delete
     yield "event_log._PAGE", event_log._PAGE
 

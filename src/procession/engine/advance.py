@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from procession.engine import messages
 from procession.engine.differences import told_in_full, told_with_lines
 from procession.engine.halting import HaltRecord, record_of_divergence, record_of_fault, record_of_halt
 from procession.engine.live import LiveInstances, ProcessIsGone
@@ -35,6 +36,8 @@ from procession.kernel import (
     InstanceHalted,
     InstanceStarted,
     InstanceState,
+    MessagePublished,
+    PublishMessage,
     RecordResult,
     RequestCall,
     SetAttributes,
@@ -47,7 +50,9 @@ from procession.language.strict_json import PAYLOAD_LIMIT_BYTES
 from procession.store.batch import Batch
 from procession.store.deliveries import DeliveryKind
 from procession.store.event_rows import encode_event
+from procession.store.identifiers import new_uuid7
 from procession.store.instances import InstanceRow
+from procession.store.messages import NewMessage
 
 EVENTS_LIMIT = 100_000
 EVENTS_WARNING = 20_000
@@ -160,6 +165,11 @@ class Advance:
                         f"Processes call each other {MOST_DEPTH} deep; look for one that calls itself without an end."
                     )
                     return HaltRecord("depth-limit", message, b"{}")
+            elif isinstance(command, PublishMessage) or (
+                isinstance(command, RequestCall) and command.kind is CallKind.MESSAGE
+            ):
+                if (refusal := _of_unclear_class(self.registry, command)) is not None:
+                    return refusal
             elif isinstance(command, RequestCall) and command.kind is not CallKind.TIMER:
                 if command.operation not in self.registry.operations:
                     message = f"The process asks for {command.operation}, which the application does not have."
@@ -206,6 +216,9 @@ class Advance:
             case SetAttributes(values):
                 texts = {name: json.dumps(value, ensure_ascii=False) for name, value in json.loads(values).items()}
                 turn.batch.instances.set_attributes(row.id, texts)
+            case PublishMessage():
+                assert isinstance(recorded, MessagePublished)
+                messages.publish(turn, _message(row, recorded))
             case RecordResult():
                 pass  # the event is all there is to it
             case CompleteInstance():
@@ -252,6 +265,23 @@ _STATE_AFTER: dict[type, InstanceState] = {
     InstanceFailed: InstanceState.FAILED,
     InstanceCancelled: InstanceState.CANCELLED,
 }
+
+
+def _of_unclear_class(registry: Registry, command: PublishMessage | RequestCall) -> HaltRecord | None:
+    """Why nobody can tell which class of messages is meant."""
+    name = command.message if isinstance(command, PublishMessage) else command.operation
+    classes = registry.messages.get(name, ())
+    if len(classes) < 2:
+        return None
+    places = " and ".join(f"{cls.__module__}.{cls.__qualname__}" for cls in classes)
+    said = f"The application has more than one class {name}: {places}. A message is known by that name: change one."
+    return HaltRecord("message-unclear", said, b"{}")
+
+
+def _message(row: InstanceRow, event: MessagePublished) -> NewMessage:
+    """What an instance has published, as it is stored."""
+    uuid = new_uuid7(event.at_us)
+    return NewMessage(uuid, event.message, event.key, event.value, event.at_us, event.expires_us, row.id, row.name)
 
 
 def _depth(batch: Batch, row: InstanceRow) -> int:

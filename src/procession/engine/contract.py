@@ -10,6 +10,7 @@ from procession.kernel import Event
 from procession.language.process import Process
 from procession.store.deliveries import DeliveryRow
 from procession.store.instances import InstanceRow
+from procession.store.messages import MessageRow, NewMessage
 from procession.store.service_calls import ServiceCallRow
 from procession.store.worklist import WorkItemRow
 from procession.work.worklist import ItemChange
@@ -46,6 +47,8 @@ class View(Protocol):
     def service_calls(self, instance: int) -> list[ServiceCallRow]: ...
     def due_service_calls(self, *, limit: int) -> list[ServiceCallRow]: ...
     def deliveries(self, *, after: int, limit: int) -> list[DeliveryRow]: ...
+    def awaiting_message(self, message: str, key: str) -> int: ...
+    def expired_messages(self, *, limit: int) -> list[MessageRow]: ...
     def instances_with_due_timers(self, *, limit: int) -> list[int]: ...
     def kept(self, key: str) -> str | None: ...
 
@@ -75,7 +78,9 @@ class Decision:
     """What a request does. `events` go into the history of the request's instance and advance it.
 
     `outcome` is recorded with the request; `about` names the instance the answer is about where it is not the request's;
-    `fires` names instances whose due timers are to be applied, `delivers` deliveries that are; `keeps` is what the store keeps about itself, by name.
+    `fires` names instances whose due timers are to be applied, `delivers` what they do to others; `keeps` is what the store
+    keeps about itself, by name.
+    `publishes` is a message from outside, `expires` names messages whose time is over.
     `release` is a source to be kept; its number is in the answer's outcome. `forgets` names requests whose client's
     identifier is no longer kept.
     """
@@ -89,6 +94,8 @@ class Decision:
     fires: tuple[int, ...] = ()
     delivers: tuple[int, ...] = ()
     keeps: Mapping[str, str] = field(default_factory=dict)
+    publishes: NewMessage | None = None
+    expires: tuple[int, ...] = ()
     release: Release | None = None
     forgets: tuple[int, ...] = ()
 

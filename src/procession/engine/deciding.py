@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from procession.engine import messages
 from procession.engine.advance import ENDED_STATES, Advance
 from procession.engine.contract import (
     Accepted,
@@ -24,6 +25,7 @@ from procession.store.batch import Batch
 from procession.store.deliveries import DeliveryRow
 from procession.store.event_rows import decode_event
 from procession.store.instances import InstanceRow
+from procession.store.messages import MessageRow
 from procession.store.requests import RequestRow
 from procession.store.service_calls import ServiceCallRow
 from procession.store.worklist import WorkItemRow
@@ -65,6 +67,13 @@ class BatchView:
 
     def deliveries(self, *, after: int, limit: int) -> list[DeliveryRow]:
         return self.batch.deliveries.next_after(after, limit=limit)
+
+    def awaiting_message(self, message: str, key: str) -> int:
+        """How many instances wait for a message of this type and key."""
+        return len({row.instance for row in self.batch.receives.waiting_for(message, key)})
+
+    def expired_messages(self, *, limit: int) -> list[MessageRow]:
+        return self.batch.messages.expired(self.now_us, limit=limit)
 
     def instances_with_due_timers(self, *, limit: int) -> list[int]:
         due = self.batch.timers.due(self.now_us, limit=limit)
@@ -135,6 +144,9 @@ class Decider:
         for key, value in decision.keeps.items():
             turn.batch.put_meta(key, value)
         turn.batch.requests.forget_client_ids(decision.forgets)
+        messages.expire(turn, decision.expires, request.at_us)
+        if decision.publishes is not None:
+            messages.publish(turn, replace(decision.publishes, published_us=request.at_us))
         for fired in decision.fires:
             row = turn.batch.instances.get(fired)
             self.delivering.timers.apply(turn, row, request.at_us, request.at_us)

@@ -74,6 +74,8 @@ class Delivering:
         origin = turn.batch.instances.get(row.origin)
         turn = turn.caused_by(origin.name, at_us=row.at_us)
         match DeliveryKind(row.kind):
+            case DeliveryKind.MESSAGE:
+                self._bring_message(turn, row)
             case DeliveryKind.START:
                 self._start(turn, origin, cause)
             case DeliveryKind.CANCEL:
@@ -168,6 +170,18 @@ class Delivering:
         if child.state not in ENDED_STATES:
             at_us = max(cause.at_us, child.now_us)
             self.advance.cancel(turn, child.id, InstanceCancelled(at_us, f"{origin.name} has ended", by_program=False))
+
+    def _bring_message(self, turn: Turn, row: DeliveryRow) -> None:
+        """A message comes to the receive it was promised to, unless that is withdrawn by now."""
+        assert row.target is not None
+        assert row.call is not None
+        target = self._brought_up_to(turn, row.target, row.at_us, row.at_us)
+        receive = turn.batch.receives.find_open(row.target, row.call)
+        if receive is None or receive.message is None:
+            return
+        message = turn.batch.messages.get(receive.message)
+        at_us = max(row.at_us, target.now_us, message.published_us)
+        self._tell(turn, target, CallCompleted(at_us, row.call, message.payload, None))
 
     def _tell(self, turn: Turn, row: InstanceRow, event: CallCompleted | CallFailed | CallWithdrawn) -> None:
         """A call to another instance has ended: the one that asked goes on, or has it wait while it stands still."""

@@ -5,6 +5,7 @@ There is exactly one for each open call of an instance that is neither halted no
 
 from dataclasses import dataclass
 
+from procession.engine import messages
 from procession.engine.attempts import ServiceState, begin
 from procession.engine.dispatcher import AttemptToRun
 from procession.engine.turn import Cause, Turn
@@ -49,6 +50,9 @@ class WakeRecords:
         if event.kind in OTHER_INSTANCES:
             turn.deliver(DeliveryKind.START, row.id, position, to=(None, event.call))
             return
+        if event.kind is CallKind.MESSAGE:
+            messages.ask(turn, row, event, position)
+            return
         operation = self.registry.operations[event.operation]
         if isinstance(operation, Task):
             _offer(turn, row, operation, event, position)
@@ -67,6 +71,8 @@ class WakeRecords:
             service_call = turn.batch.service_calls.find_open(instance, event.call)
             if service_call is not None:
                 turn.batch.service_calls.remove(service_call.id)
+            elif kind is None or kind is CallKind.MESSAGE:
+                messages.taken(turn, instance, event.call)
 
     def withdraw(self, turn: Turn, row: InstanceRow, call: int, at_us: int) -> None:
         """The program no longer wants a call."""
@@ -79,6 +85,8 @@ class WakeRecords:
         elif (item := batch.items.find_open(row.id, call)) is not None:
             _withdraw_item(turn.caused_by(PROCESS_ACTOR), item.id, at_us)
             turn.notice(at_us, row.name, f"item {item.id} {item.title}: withdrawn")
+        elif (receive := batch.receives.find_open(row.id, call)) is not None:
+            messages.drop(turn, receive)
 
     def remove_all(self, turn: Turn, instance: int, at_us: int) -> None:
         """The instance is ended by force: nothing will wake it any more."""
@@ -91,6 +99,8 @@ class WakeRecords:
             turn.effects.stopped.append((instance, call.call))
         for timer in batch.timers.of_instance(instance):
             batch.timers.remove(instance, timer.call)
+        for receive in batch.receives.of_instance(instance):
+            messages.drop(turn, receive)
         for waiting in batch.waiting_events.of_instance(instance):
             batch.waiting_events.remove(waiting.id)
 
@@ -119,15 +129,21 @@ def _offer(
             operation=task.id,
             function=task.function.name,
             title=task.title,
-            role=task.by.name,
+            role=event.offered_to or task.by.name,
             state=ItemState.OFFERED,
             requested_us=event.at_us,
-            due_us=task.due.after(event.at_us) if task.due is not None else None,
+            due_us=_due_us(task, event),
             requested_position=position,
         )
     )
     turn.batch.items.record(item.id, NewWorkItemEvent(ItemEvent.OFFERED, PROCESS_ACTOR, event.at_us))
     turn.notice(event.at_us, row.name, f"item {item.id} {task.title}: offered to {item.role}")
+
+
+def _due_us(task: "Task[..., object, object]", event: CallRequested) -> int | None:
+    if event.due_us is not None or task.due is None:
+        return event.due_us
+    return task.due.after(event.at_us)
 
 
 def _have_attempted(

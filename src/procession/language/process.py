@@ -7,12 +7,13 @@ from types import MappingProxyType
 from typing import Any, Generic, cast
 
 from procession import kernel
-from procession.errors import InvalidValue, NotDeclarable, OutsideProcess
+from procession.errors import InvalidValue, OutsideProcess
 from procession.kernel import Call, CallKind, CallRequested, HaltInstance, Program, RequestCall
 from procession.language.codec import ArgumentsCodec, ValueCodec
 from procession.language.declarations import Declared, former_names
 from procession.language.failures import DeclaredErrors, ErrorCodec, failing
 from procession.language.fields import label_of
+from procession.language.messages import same_message
 from procession.language.names import normal_name
 from procession.language.operations import BusinessFunction, Operation, P, R
 from procession.language.options import with_options
@@ -54,6 +55,7 @@ class Process(Signed[R], Generic[P, R]):
         self.key = Template(key, option="key", where=self.where) if key is not None else None
         self._operations: Mapping[str, Operation[Any, Any]] = {}
         self._processes: Mapping[str, Process[Any, Any]] = {}
+        self._messages: Mapping[str, tuple[type, ...]] = {}
         self._declared: Mapping[type[Exception], ErrorCodec] = {}
         self.errors = DeclaredErrors((), operation=self.name, where=self.where)
         if self.key is not None and not self.key.names_something:
@@ -84,16 +86,19 @@ class Process(Signed[R], Generic[P, R]):
         self,
         operations: Mapping[str, Operation[Any, Any]],
         processes: Mapping[str, "Process[Any, Any]"] = MappingProxyType({}),
+        messages: Mapping[str, tuple[type, ...]] = MappingProxyType({}),
     ) -> None:
         """Tells the process what the application has: to compare inputs by value, and to know declared errors."""
         self._operations = operations
         self._processes = processes
+        self._messages = messages
         self._declared = {cls: codec for each in operations.values() for cls, codec in each.errors.codecs.items()}
         self.errors = DeclaredErrors(self._declared, operation=self.name, where=self.where)
 
     def program(self, secret: bytes) -> Program:
         """What the kernel runs. `secret` is the instance's key for the digests of inputs."""
         operations, processes, declared = self._operations, self._processes, self._declared
+        messages = self._messages
 
         def same_input(recorded: CallRequested, made: RequestCall) -> bool:
             if made.kind is CallKind.TIMER or recorded.digest == input_digest(secret, made.input):
@@ -108,6 +113,7 @@ class Process(Signed[R], Generic[P, R]):
             encode_result=encode_result,
             failure_of=partial(failing, declared=declared),
             same_input=same_input,
+            same_message=lambda recorded, made: same_message(messages.get(made.message, ()), recorded, made),
         )
 
     def _run(self, raw: bytes) -> Coroutine[Any, Any, object]:

@@ -1,11 +1,12 @@
 """What an application declares: its functions, operations and processes, by name, checked as a whole."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 from procession.errors import AuthorError, InvalidValue, NotDeclarable
+from procession.language.messages import is_message_class
 from procession.language.operations import BusinessFunction, Operation, Service
 from procession.language.process import Process
 
@@ -21,6 +22,8 @@ class Registry:
     processes: Mapping[str, Process[Any, Any]]
     former_names: Mapping[str, str]
     """The present id of an operation, by each of its former ones."""
+    messages: Mapping[str, tuple[type, ...]] = field(default_factory=dict)
+    """The classes that can be messages, by name; of a name that more than one has, none can be."""
 
     @classmethod
     def of(cls, modules: Iterable[ModuleType], resources: frozenset[str] = frozenset()) -> "Registry":
@@ -29,6 +32,7 @@ class Registry:
         Raises `AuthorError` that lists everything that cannot work, each with file, line and remedy: names that are
         there twice, types that cannot cross, texts that name no input.
         """
+        modules = list(modules)
         faults: list[str] = []
         functions: dict[str, BusinessFunction] = {}
         processes: dict[str, Process[Any, Any]] = {}
@@ -52,9 +56,10 @@ class Registry:
             raise AuthorError(_told(faults))
         known = MappingProxyType(operations)
         known_processes = MappingProxyType(processes)
+        messages = MappingProxyType(_messages_in(modules))
         for process in processes.values():
-            process.loaded_with(known, known_processes)
-        return cls(MappingProxyType(functions), known, known_processes, MappingProxyType(former))
+            process.loaded_with(known, known_processes, messages)
+        return cls(MappingProxyType(functions), known, known_processes, MappingProxyType(former), messages)
 
     def find_operation(self, operation_id: str) -> Operation[Any, Any] | None:
         """The operation of this id, a former one included."""
@@ -75,6 +80,16 @@ def _declared_in(modules: Iterable[ModuleType]) -> list[BusinessFunction | Proce
             elif isinstance(value, Operation):
                 found[id(value.function)] = value.function
     return list(found.values())
+
+
+def _messages_in(modules: Iterable[ModuleType]) -> dict[str, tuple[type, ...]]:
+    found: dict[str, tuple[type, ...]] = {}
+    for module in modules:
+        for value in vars(module).values():
+            if is_message_class(value) and not value.__module__.startswith("procession."):
+                others = found.get(value.__name__, ())
+                found[value.__name__] = others if value in others else (*others, value)
+    return found
 
 
 def _keep(known: dict[str, Any], name: str, thing: Any, what: str, faults: list[str]) -> None:

@@ -124,6 +124,16 @@ class ResumeSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send a message: every instance that waits for this class and key gets it; else the first that asks, until it expires."""
+
+    message: str
+    key: str
+    input: str
+    expires: str = "30 days"
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptClock:
     """Trust the wall clock again after it jumped."""
 
@@ -143,6 +153,7 @@ Command = (
     | CancelInstance
     | PauseSchedule
     | ResumeSchedule
+    | SendMessage
     | AcceptClock
 )
 

@@ -17,6 +17,7 @@ from procession.kernel import (
     HaltInstance,
     Instance,
     Outcome,
+    PublishMessage,
     RecordResult,
     RequestCall,
     SetAttributes,
@@ -87,6 +88,8 @@ def _sentence(command: Command) -> str:
             return f"withdraws call {call}"
         case SetAttributes():
             return "sets attributes"
+        case PublishMessage(message, key):
+            return f"publishes the message {message} with key {key}"
         case RecordResult():
             return "returns its result, with branches still open"
         case CompleteInstance():

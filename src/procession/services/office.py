@@ -5,7 +5,7 @@ from typing import assert_never
 from procession.engine.contract import Decision
 from procession.engine.embedded import CLOCK_ACCEPTED
 from procession.errors import PerformerError
-from procession.services import instances, repairs, schedules, worklist
+from procession.services import instances, messages, repairs, schedules, worklist
 from procession.services.commands import (
     AcceptClock,
     CancelInstance,
@@ -20,6 +20,7 @@ from procession.services.commands import (
     RetryCall,
     RetryInstance,
     SaveDraft,
+    SendMessage,
     StartInstance,
     StartItem,
     WithdrawItem,
@@ -55,6 +56,8 @@ class Office(Desk):
                 return await repairs.repair(self, order, order.command)
             case PauseSchedule() | ResumeSchedule():
                 return await schedules.change(self, order, order.command)
+            case SendMessage():
+                return await messages.send(self, order, order.command)
             case AcceptClock():
                 behind_us = self.accept_clock()
                 decision = Decision(outcome={"accepted": True}, keeps={CLOCK_ACCEPTED: str(behind_us)})

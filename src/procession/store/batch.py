@@ -22,6 +22,8 @@ from procession.store.deliveries import Deliveries
 from procession.store.events import Events
 from procession.store.failures import explained, meaning_of
 from procession.store.instances import Instances
+from procession.store.messages import Messages
+from procession.store.receives import Receives
 from procession.store.releases import Releases, SiteNumbers
 from procession.store.requests import Requests
 from procession.store.service_calls import ServiceCalls
@@ -89,6 +91,8 @@ class Batch:
         self.service_calls = ServiceCalls(connection, counters)
         self.timers = Timers(connection)
         self.waiting_events = WaitingEvents(connection, counters)
+        self.messages = Messages(connection, counters)
+        self.receives = Receives(connection, counters)
         self.deliveries = Deliveries(connection, counters)
         self.requests = Requests(connection, counters)
         self.releases = Releases(connection, counters, writer.sites)
@@ -179,6 +183,8 @@ class Batch:
         written += self.service_calls.write()
         written += self.timers.write()
         written += self.waiting_events.write()
+        written += self.messages.write()
+        written += self.receives.write()
         written += self.deliveries.write()
         requests = self.requests.write()
         if requests:

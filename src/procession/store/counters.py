@@ -23,6 +23,8 @@ _HIGHEST = {
     "item": (_highest(schema.work_item.c.id),),
     "service_call": (_highest(schema.service_call.c.id),),
     "waiting_event": (_highest(schema.waiting_event.c.id),),
+    "message": (_highest(schema.message.c.id),),
+    "receive": (_highest(schema.receive.c.id),),
     "delivery": (_highest(schema.delivery.c.id),),
     "release": (_highest(schema.release.c.id),),
     "site": (_highest(schema.site.c.id),),
@@ -39,6 +41,8 @@ class Counters:
     item: int
     service_call: int
     waiting_event: int
+    message: int
+    receive: int
     delivery: int
     release: int
     site: int

@@ -20,12 +20,16 @@ from procession.store.statements import Prepared, select_where
 
 
 class DeliveryKind(StrEnum):
-    """What is to be done: for `start` and `cancel` the target is the child of the origin's call."""
+    """What is to be done: for `start` and `cancel` the target is the child of the origin's call.
+
+    A `message` is what the target itself asked for: origin and call are those of its receive, which names the message.
+    """
 
     START = "start"
     CANCEL = "cancel"
     FORCE = "force"
     ENDED = "ended"
+    MESSAGE = "message"
 
 
 class DeliveryRow(NamedTuple):

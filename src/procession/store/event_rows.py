@@ -29,6 +29,7 @@ from procession.kernel.events import (
     InstanceFailed,
     InstanceHalted,
     InstanceStarted,
+    MessagePublished,
     ResultRecorded,
     Retried,
     TimerFired,
@@ -109,6 +110,8 @@ def _requested(event: CallRequested) -> _Parts:
         f',"call_kind":"{event.kind.value}","operation":{quoted(event.operation)},"digest":"{event.digest.hex()}"'
         f',"due":{optional(event.due_us)},"site":{event.site}'
     )
+    if event.offered_to is not None:
+        members += f',"to":{quoted(event.offered_to)}'
     return members, event.call, event.input
 
 
@@ -142,6 +145,11 @@ def _halted(event: InstanceHalted) -> _Parts:
     return members, None, _text_and_bytes(event.message, event.detail)
 
 
+def _published(event: MessagePublished) -> _Parts:
+    members = f',"message":{quoted(event.message)},"expires":{event.expires_us}'
+    return members, None, _text_and_bytes(event.key, event.value)
+
+
 _ENCODERS: dict[type, Callable[[Any], _Parts]] = {
     InstanceStarted: lambda event: ("", None, event.input),
     CallRequested: _requested,
@@ -152,6 +160,7 @@ _ENCODERS: dict[type, Callable[[Any], _Parts]] = {
     TimerFired: lambda event: (f',"due":{event.due_us}', event.call, None),
     ChildEnded: lambda event: ("", event.call, None),
     AttributesSet: lambda event: ("", None, event.values),
+    MessagePublished: _published,
     ResultRecorded: lambda event: ("", None, event.value),
     InstanceCompleted: lambda event: ("", None, event.value),
     InstanceFailed: _instance_failed,
@@ -177,6 +186,7 @@ def _decode_requested(header: dict[str, Any], payload: bytes | None) -> Event:
         bytes.fromhex(header["digest"]),
         header["due"],
         header["site"],
+        header.get("to"),
     )
 
 
@@ -188,6 +198,11 @@ def _decode_withdrawn(header: dict[str, Any], payload: bytes | None) -> Event:
 def _decode_halted(header: dict[str, Any], payload: bytes | None) -> Event:
     message, detail = _split(payload)
     return InstanceHalted(header["at"], header["code"], message, detail or b"", header["kept"])
+
+
+def _decode_published(header: dict[str, Any], payload: bytes | None) -> Event:
+    key, value = _split(payload)
+    return MessagePublished(header["at"], header["message"], key, value or b"", header["expires"])
 
 
 _DECODERS: dict[str, Callable[[dict[str, Any], bytes | None], Event]] = {
@@ -204,6 +219,7 @@ _DECODERS: dict[str, Callable[[dict[str, Any], bytes | None], Event]] = {
     "TimerFired": lambda header, _: TimerFired(header["at"], header["call"], header["due"]),
     "ChildEnded": lambda header, _: ChildEnded(header["at"], header["call"]),
     "AttributesSet": lambda header, payload: AttributesSet(header["at"], _present(payload)),
+    "MessagePublished": _decode_published,
     "ResultRecorded": lambda header, payload: ResultRecorded(header["at"], _present(payload)),
     "InstanceCompleted": lambda header, payload: InstanceCompleted(header["at"], _present(payload)),
     "InstanceFailed": lambda header, payload: InstanceFailed(header["at"], _failure(header, payload)),

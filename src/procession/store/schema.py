@@ -266,6 +266,38 @@ waiting_event = _table(
 )
 _index("waiting_event_instance", waiting_event, "instance", "id")
 
+message = _table(
+    "message",
+    _key("id"),  # in the order in which they came
+    Column("uuid", BYTES, nullable=False, unique=True),
+    _text("type"),
+    _text("key"),
+    _bytes("payload"),
+    _text("state"),  # kept | on its way
+    _whole("published_us"),
+    _whole("expires_us"),
+    _reference("sender", "instance.id", null=True),  # of one from outside there is none
+    _text("sent_by"),
+    _whole("taken"),  # by how many instances
+)
+_index("message_kept", message, "type", "key", "id", where="state = 'kept'")
+_index("message_expiry", message, "expires_us", where="state = 'kept'")
+
+receive = _table(
+    "receive",
+    _key("id"),  # in the order in which they were asked for
+    _reference("instance", "instance.id"),
+    _whole("call"),
+    _text("type"),
+    _text("key"),
+    _whole("since_us"),
+    _reference("requested_position", "event.position"),
+    _whole("message", null=True),  # which is on its way to it
+    UniqueConstraint("instance", "call"),
+)
+_index("receive_waiting", receive, "type", "key", "id", where="message IS NULL")
+_index("receive_message", receive, "message", where="message IS NOT NULL")
+
 delivery = _table(
     "delivery",
     _key("id"),

@@ -11,6 +11,8 @@ from procession.store.connections import Connection
 from procession.store.event_log import LogQueries
 from procession.store.events import EventRow, find_event, read_history
 from procession.store.instance_queries import InstanceQueries
+from procession.store.messages import MessageRow, read_expired, read_kept
+from procession.store.receives import ReceiveRow, read_receives
 from procession.store.releases import (
     ReleaseRow,
     SiteRow,
@@ -42,6 +44,7 @@ class Waits:
     items: tuple[WorkItemRow, ...]
     service_calls: tuple[ServiceCallRow, ...]
     timers: tuple[TimerRow, ...]
+    receives: tuple[ReceiveRow, ...]
     waiting_events: tuple[WaitingEventRow, ...]
 
 
@@ -154,12 +157,21 @@ class View:
                     key=lambda row: (row.due_us, row.call),
                 )
             ),
+            receives=tuple(read_receives(connection, instance)),
             waiting_events=tuple(
                 sorted(
                     (WaitingEventRow(*values) for values in _WAITING.run(connection, instance)), key=lambda row: row.id
                 )
             ),
         )
+
+    def kept_messages(self, *, after: int = 0, limit: int = 200) -> list[MessageRow]:
+        """Messages that nobody has taken yet, the oldest first."""
+        return read_kept(self._connection, after=after, limit=limit)
+
+    def expired_messages(self, by_us: int, *, limit: int) -> list[MessageRow]:
+        """Messages that nobody took in their time."""
+        return read_expired(self._connection, by_us, limit=limit)
 
     def attention(self, *, after: int = 0, limit: int = 200) -> list[ServiceCallRow]:
         """Service calls out of attempts, oldest first; halted instances are `instances.list` with state "halted"."""

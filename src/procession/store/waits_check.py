@@ -87,6 +87,12 @@ _WAKES = (
         *_BOUNDS,
     ),
     Prepared(
+        select(schema.receive.c.instance, literal_column("'message'"), schema.receive.c.call).where(
+            *_between(schema.receive.c.instance)
+        ),
+        *_BOUNDS,
+    ),
+    Prepared(
         select(_instances.parent, literal_column("'child'"), _instances.parent_call).where(
             *_between(_instances.parent), _instances.ended_us.is_(None)
         ),
@@ -173,6 +179,7 @@ _LEFTOVERS = (
         "SELECT i.name, w.parent_call FROM instance w JOIN instance i ON i.id = w.parent "
         "WHERE w.ended_us IS NULL AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.kind = 'force' AND d.target = w.id)",
     ),
+    ("a receive", "SELECT i.name, w.call FROM receive w JOIN instance i ON i.id = w.instance WHERE 1"),
     ("a waiting event", "SELECT i.name, w.call FROM waiting_event w JOIN instance i ON i.id = w.instance WHERE 1"),
 )
 
@@ -186,7 +193,7 @@ def leftovers(connection: Connection) -> Iterator[str]:
 
 def misplaced_requests(connection: Connection) -> Iterator[str]:
     """Items and service calls whose recorded input is not that of their call."""
-    for table in ("work_item", "service_call"):
+    for table in ("work_item", "service_call", "receive"):
         statement = (
             f"SELECT w.id FROM {table} w LEFT JOIN event e ON e.position = w.requested_position WHERE e.position IS NULL "
             "OR e.kind <> 'CallRequested' OR e.instance <> w.instance OR e.call <> w.call"

@@ -27,6 +27,8 @@ def upgrade() -> None:
     _create_timer()
     _create_waiting_event()
     _create_delivery()
+    _create_message()
+    _create_receive()
     _create_service_call()
     _create_work_item()
     _create_work_item_event()
@@ -236,6 +238,52 @@ def _create_waiting_event() -> None:
         sqlite_strict=True,
     )
     op.create_index("waiting_event_instance", "waiting_event", ["instance", "id"], unique=False)
+
+
+def _create_message() -> None:
+    op.create_table(
+        "message",
+        sa.Column("id", WHOLE, autoincrement=False, nullable=False),
+        sa.Column("uuid", sa.LargeBinary(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("published_us", WHOLE, nullable=False),
+        sa.Column("expires_us", WHOLE, nullable=False),
+        sa.Column("sender", WHOLE, autoincrement=False, nullable=True),
+        sa.Column("sent_by", sa.Text(), nullable=False),
+        sa.Column("taken", WHOLE, nullable=False),
+        sa.ForeignKeyConstraint(["sender"], ["instance.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("uuid"),
+        sqlite_strict=True,
+    )
+    kept = _where(sa.text("state = 'kept'"))
+    op.create_index("message_kept", "message", ["type", "key", "id"], unique=False, **kept)
+    op.create_index("message_expiry", "message", ["expires_us"], unique=False, **kept)
+
+
+def _create_receive() -> None:
+    op.create_table(
+        "receive",
+        sa.Column("id", WHOLE, autoincrement=False, nullable=False),
+        sa.Column("instance", WHOLE, autoincrement=False, nullable=False),
+        sa.Column("call", WHOLE, nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("since_us", WHOLE, nullable=False),
+        sa.Column("requested_position", WHOLE, autoincrement=False, nullable=False),
+        sa.Column("message", WHOLE, nullable=True),
+        sa.ForeignKeyConstraint(["instance"], ["instance.id"]),
+        sa.ForeignKeyConstraint(["requested_position"], ["event.position"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("instance", "call"),
+        sqlite_strict=True,
+    )
+    waiting, reserved = _where(sa.text("message IS NULL")), _where(sa.text("message IS NOT NULL"))
+    op.create_index("receive_waiting", "receive", ["type", "key", "id"], unique=False, **waiting)
+    op.create_index("receive_message", "receive", ["message"], unique=False, **reserved)
 
 
 def _create_delivery() -> None:
