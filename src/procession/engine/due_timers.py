@@ -1,4 +1,7 @@
-"""Fires the timers of an instance and of its ancestors that are due, in their order: so after downtime an overdue deadline and a late answer have one outcome."""
+"""Fires the timers that are due, of an instance and of its ancestors, in their order.
+
+So after downtime an overdue deadline and a late answer have one outcome, whichever of them is looked at first.
+"""
 
 from collections import deque
 from collections.abc import Callable
