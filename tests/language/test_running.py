@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from procession.errors import AnswerRefused, OutsideProcess
-from procession.kernel import Failure, WithdrawCall
+from procession.kernel import CallKind, Failure, WithdrawCall
 from procession.language import control
 from procession.language.failures import technical_failure
 from procession.language.registry import Registry
@@ -169,10 +169,11 @@ def test_a_request_gives_a_call_that_tells_its_start_and_its_performer() -> None
     ignored.replay()
 
 
-def test_a_process_called_in_a_process_says_that_there_are_no_children_yet() -> None:
+def test_a_process_called_in_a_process_asks_for_a_child_by_its_name() -> None:
     case = run(desk.nested, application=ANN)
-    assert case.halt is not None
-    assert "child instances are not available yet" in case.halt.message
+    (requested,) = case.requested
+    assert (requested.kind, requested.operation) == (CallKind.CHILD, "handle")
+    assert desk.handle.inputs.decode(requested.input) == {"application": ANN}
 
 
 def test_a_new_field_with_a_default_moves_no_instance() -> None:

@@ -91,6 +91,13 @@ async def leave(days: int, reason: str) -> str:
         pass
     attribute(lines=[1, 2])  # refused
     await asyncio.wait_for(approve(days, 1), 5)  # refused
+    await leave.request(days)  # refused
+    started: int = await leave.start(days, reason)  # refused
+    await leave.start(days, reason, 3)  # refused
+    leave(days, reason)  # refused
+    leave.start(days, reason)  # refused
+    child: int = await leave.request(days, reason)  # refused
+    print(started, child)
     role(3)  # refused
     return approved + str(one) + str(two) + str(number) + str(wrong) + raced + str(some) + str(chosen) + str(booked)
 

@@ -160,6 +160,21 @@ async def groups(texts: list[str]) -> None:
 
 
 @process(owner=team)
+async def children(days: int) -> str:
+    assert_type(await leave(days, "fun"), str)
+    call: Call[str] = leave.request(days, reason="fun")
+    assert_type(await call, str)
+    assert_type(await leave.start(days, reason="fun"), str)
+    assert_type(await together(leave(days, "fun"), handles(days)), tuple[str, Opinion | Elapsed])
+    assert_type(await asyncio.gather(leave(1, "x"), handles(days)), tuple[str, Opinion | Elapsed])
+    assert_type(await each(handles, [1, 2]), list[Opinion | Elapsed])
+    async with asyncio.TaskGroup() as group:
+        one = group.create_task(children(days))
+    assert_type(one.result(), str)
+    return await children(days)
+
+
+@process(owner=team)
 async def handles(days: int) -> Opinion | Elapsed:
     call = book.request(days)
     kept: Call[Opinion] = call
