@@ -86,6 +86,8 @@ def _show_wait(instance: str, wait: "Wait", zone: tzinfo, *, lead: str = "waits 
             say(f"  {lead} {whom} to do {wait.title} (item {wait.item}), {since}{due}{late}", "cyan")
         case "service":
             _show_service(instance, wait, since, zone, lead)
+        case "message":
+            say(f"  {lead} the message {wait.title} (call {wait.call}), {since}", "cyan")
         case _:
             say(f"  {lead} the time {local(wait.due, zone)} (call {wait.call}), {since}", "cyan")
 

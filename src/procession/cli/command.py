@@ -91,14 +91,14 @@ class Invocation:
 
         return find_application(Path.cwd()) if self.folder is None else open_application(self.folder)
 
-    def give(self, application: "Application", command: "Command") -> "Given":
-        """Have a command carried out, under an identifier of its own so that it is never done twice."""
+    def give(self, application: "Application", command: "Command", *, client_id: str | None = None) -> "Given":
+        """Have a command carried out, under an identifier of its own where none is given, so that it is never done twice."""
         from uuid import uuid4
 
         from procession.api.orders import give
         from procession.services.commands import Order
 
-        return give(application, Order(command, self.actor, self.reason, client_id=str(uuid4())))
+        return give(application, Order(command, self.actor, self.reason, client_id=client_id or str(uuid4())))
 
     def answer(self, document: object, in_words: Callable[[], None]) -> None:
         """Give the answer: as JSON where that is wanted, else in words."""

@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from procession.cli import applications, calls, configuration, demo, engines, event_logs, instances, schedules, work
+from procession.cli import (
+    applications,
+    calls,
+    configuration,
+    demo,
+    engines,
+    event_logs,
+    instances,
+    messages,
+    schedules,
+    work,
+)
 
 app = typer.Typer(
     name="procession",
@@ -13,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for noun in (applications, demo, engines, instances, work, calls, event_logs, configuration, schedules):
+for noun in (applications, demo, engines, instances, work, messages, calls, event_logs, configuration, schedules):
     noun.declare(app)
 
 

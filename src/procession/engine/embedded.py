@@ -18,6 +18,7 @@ from procession.engine.dispatcher import MOST_ATTEMPTS, AttemptOptions, Dispatch
 from procession.engine.due_work import ENGINE_ACTOR, DueWork
 from procession.engine.identifier_patrol import IdentifierPatrol
 from procession.engine.live import MOST_LIVE, LiveInstances
+from procession.engine.message_patrol import MessagePatrol
 from procession.engine.recovery import recover
 from procession.engine.releases import Release
 from procession.engine.turn import Effects, Notice
@@ -118,6 +119,7 @@ class EmbeddedEngine:
             store.readers, lambda problem: self._tell_of_problem(f"nothing will wake it: {problem}")
         )
         self._identifier_patrol = IdentifierPatrol(store.readers, self.submit, options.clock.wall_us)
+        self._message_patrol = MessagePatrol(store.readers, self.submit, options.clock.wall_us)
         self._also_due: AlsoDue | None = None
         self._running: list[asyncio.Task[None]] = []
         self._broke_down: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -209,6 +211,7 @@ class EmbeddedEngine:
         if self._options.runs_timers and self._options.patrols:
             self._running.append(loop.create_task(self._wait_patrol.run(), name="wait patrol"))
             self._running.append(loop.create_task(self._identifier_patrol.run(), name="identifier patrol"))
+            self._running.append(loop.create_task(self._message_patrol.run(), name="message patrol"))
         for task in self._running:
             task.add_done_callback(self._report)
 

@@ -113,6 +113,7 @@ def examine(application: Application) -> HealthReport:
             concerns += _in_attention(application, view)
             concerns += _failed_bodies(view, registry)
             concerns += _overdue(view)
+            concerns += _messages(view)
             concerns += _clock(view)
             if registry is not None:
                 concerns += _missing_operations(view, registry)
@@ -223,6 +224,23 @@ def _overdue(view: View) -> list[Concern]:
                 str(item.id),
                 f"Item {item.id}, {item.title}, was due at {moment(item.due_us):%Y-%m-%d %H:%M} UTC and waits for {whom}.",
                 f"Ask {whom}; `procession work show {item.id}`.",
+            )
+        )
+    return concerns
+
+
+def _messages(view: View) -> list[Concern]:
+    """Those that nobody has taken: a key that is written otherwise, or somebody who should ask and does not."""
+    concerns = []
+    for row in view.kept_messages(limit=MOST_LISTED):
+        concerns.append(
+            Concern(
+                "message",
+                f"{row.type} {row.key}",
+                f"Nobody has taken the message {row.type} with key {row.key} from {row.sent_by} of "
+                f"{moment(row.published_us):%Y-%m-%d %H:%M} UTC.",
+                f"An instance takes it by `receive({row.type}, key=…)` with that key until "
+                f"{moment(row.expires_us):%Y-%m-%d %H:%M} UTC; then it is removed.",
             )
         )
     return concerns

@@ -12,6 +12,7 @@ from uuid import UUID
 from procession.errors import ProcessionError
 from procession.kernel import InstanceState
 from procession.language.fields import Field
+from procession.language.messages import codec_of
 from procession.language.operations import Service, Task
 from procession.language.registry import Registry
 from procession.services.application import Application
@@ -22,6 +23,7 @@ from procession.services.former_roles import with_former_roles
 from procession.services.forms import form_fields
 from procession.services.instances import get_process
 from procession.services.last_errors import last_error_shown
+from procession.services.messages import get_message_class
 from procession.services.naming import find_instance
 from procession.services.narrating import history_of, json_of
 from procession.services.places import Places
@@ -33,6 +35,8 @@ from procession.services.records import (
     ItemDetail,
     ItemEntry,
     ItemSummary,
+    MessageKept,
+    MessageList,
     Wait,
     Worklist,
     maybe_moment,
@@ -51,6 +55,7 @@ from procession.store import (
     WorkItemRow,
     open_readers,
 )
+from procession.store.messages import MessageRow
 from procession.work.worklist import check_is_open
 
 
@@ -236,6 +241,16 @@ class Reading:
         """What to ask to start a process. Raises `NoSuchProcess`."""
         return get_process(self.registry, process).inputs.fields()
 
+    def fields_of_message(self, name: str) -> tuple[Field, ...]:
+        """What a message of this class consists of. Raises `NoSuchMessage`."""
+        return codec_of(get_message_class(self.registry, name)).fields()
+
+    def kept_messages(self, *, limit: int = 200) -> MessageList:
+        """The messages that nobody has taken yet, and that have not expired."""
+        with self._snapshot() as view:
+            rows = [] if view is None else view.kept_messages(limit=limit + 1)
+        return MessageList(tuple(_message(row) for row in rows[:limit]), len(rows) > limit)
+
     def result_of_call(self, reference: str, call: int) -> tuple[Field, ...]:
         """What a call's result consists of, to complete it by hand; nothing where that is not known."""
         with self._snapshot() as view:
@@ -260,6 +275,9 @@ class Reading:
         requested = open_requests(history)
         found = [_wait_for_item(item, now) for item in waits.items]
         found += [self._wait_for_service(call, moment(_at(requested, call.call))) for call in waits.service_calls]
+        for receive in waits.receives:
+            since, title = moment(receive.since_us), f"{receive.type} with key {receive.key}"
+            found.append(Wait(receive.call, "message", receive.type, title, "waiting", since, None, is_overdue=False))
         for timer in waits.timers:
             due = moment(timer.due_us)
             since = moment(_at(requested, timer.call))
@@ -319,6 +337,18 @@ def _items(view: View, rows: Iterable[WorkItemRow]) -> Iterator[ItemSummary]:
             instance = view.instances.find(row.instance)
             known[row.instance] = ("", "") if instance is None else (instance.title, instance.name)
         yield _item(row, *known[row.instance])
+
+
+def _message(row: MessageRow) -> MessageKept:
+    return MessageKept(
+        message=str(UUID(bytes=row.uuid)),
+        type=row.type,
+        key=row.key,
+        sent_by=row.sent_by,
+        published=moment(row.published_us),
+        expires=moment(row.expires_us),
+        content=json_of(row.payload),
+    )
 
 
 def _item(row: WorkItemRow, instance_title: str, instance: str) -> ItemSummary:

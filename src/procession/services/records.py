@@ -59,6 +59,27 @@ class ItemSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageKept:
+    """A message that nobody has taken yet."""
+
+    message: str
+    type: str
+    key: str
+    sent_by: str
+    published: datetime
+    expires: datetime
+    content: object
+
+
+@dataclass(frozen=True, slots=True)
+class MessageList:
+    """The messages that nobody has taken yet, oldest first."""
+
+    messages: tuple[MessageKept, ...]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ItemEntry:
     """Something that was done with a work item."""
 
