@@ -14,7 +14,6 @@ import pytest
 
 from procession import AnswerRefused, Function, process
 from procession.control import attempt, log
-from procession.engine.writer import ProcessExits
 from procession.errors import InvalidValue, OutsideProcess
 from procession.services import worklist
 from procession.services.commands import ClaimItem
@@ -372,7 +371,7 @@ async def test_notes_of_a_process_are_written_once_silent_in_replay_and_name_the
     assert [record.funcName for record in records] == ["noting", "noting"]
 
 
-async def test_process_code_that_ends_the_program_is_refused_and_the_engine_goes_on(host: Host) -> None:
+async def test_process_code_that_ends_the_program_halts_its_instance_and_keeps_the_answer(host: Host) -> None:
     team = Function("Team", owner="ann@acme.example")
     exits = [SystemExit(4)]
 
@@ -388,14 +387,14 @@ async def test_process_code_that_ends_the_program_is_refused_and_the_engine_goes
 
     world = await host.open(leaving)
     name = await world.start(leaving)
+    await world.complete(name, 1)
 
-    with pytest.raises(ProcessExits, match="Raise ProcessFailed"):
-        await world.complete(name, 1)
-
-    assert world.kinds(name) == ["InstanceStarted", "CallRequested"]
+    halt = world.halt(name)
+    assert (halt["code"], halt["message"]) == ("bug", "SystemExit: 4")
+    assert [frame[1].rpartition(".")[2] for frame in halt["stack"][0]["frames"]] == ["leaving"]
     exits.clear()
-    await world.complete(name, 2)
-    assert world.result(name) == 2
+    await world.retry(name)
+    assert world.result(name) == 1
 
 
 async def test_an_interrupt_that_process_code_raises_itself_halts_its_instance_and_no_other(host: Host) -> None:

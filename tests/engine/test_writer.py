@@ -241,6 +241,21 @@ async def test_an_interrupt_inside_process_code_leaves_nothing_half_done(host: H
     connection.close()
 
 
+async def test_a_signal_to_end_inside_process_code_ends_the_program_and_halts_nothing(host: Host) -> None:
+    ends = "signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended'))"
+    code = INTERRUPTED.replace("signal.signal(signal.SIGINT, signal.default_int_handler)", ends)
+    code = code.replace("os.kill(os.getpid(), signal.SIGINT)", "signal.raise_signal(signal.SIGTERM)")
+    store = host.folder / "ended.db"
+    run = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code, str(store)], cwd=ROOT, capture_output=True, text=True
+    )
+
+    assert (run.returncode, run.stderr) == (1, "ended\n")
+    connection = sqlite3.connect(store)
+    assert connection.execute("SELECT name, state FROM instance").fetchall() == [("good-1", "completed")]
+    connection.close()
+
+
 KILLS = "signal.raise_signal(signal.SIGINT)"
 
 

@@ -1,6 +1,7 @@
-"""Ctrl+C never goes into process code: it waits until the code is back, discards the advance, and ends the engine.
+"""Ctrl+C, and a signal to end, never go into process code: they wait until the code is back, and have their effect then.
 
-So a KeyboardInterrupt that comes out of process code was raised by its author, and halts the instance like any other bug.
+So a KeyboardInterrupt or a SystemExit that comes out of process code was raised by its author, and halts the instance like
+any other bug.
 """
 
 import signal
@@ -12,6 +13,7 @@ from procession.engine.fences import is_fence_up
 from procession.kernel import HaltInstance
 
 _waiting: list[Callable[[], object]] = []
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class InterruptRaised(HaltInstance):
@@ -25,9 +27,21 @@ class InterruptRaised(HaltInstance):
 
 
 def keep_out_of_process_code() -> Callable[[], None]:
-    """Has Ctrl+C wait while process code runs on the main thread; gives what puts the former way back."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
+    """Has signals wait while process code runs on the main thread; gives what puts the former way back."""
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    put_back = [_keep_out(number) for number in _SIGNALS]
+
+    def put_all_back() -> None:
+        for each in put_back:
+            each()
+
+    return put_all_back
+
+
+def _keep_out(awaited: signal.Signals) -> Callable[[], None]:
+    before = signal.getsignal(awaited)
+    if not callable(before):
         return lambda: None
 
     def come(number: int, frame: FrameType | None) -> None:
@@ -36,21 +50,21 @@ def keep_out_of_process_code() -> Callable[[], None]:
         else:  # a second one, where the first does not help, goes straight in
             before(number, frame)
 
-    signal.signal(signal.SIGINT, come)
+    signal.signal(awaited, come)
 
     def put_back() -> None:
-        if signal.getsignal(signal.SIGINT) is come:
-            signal.signal(signal.SIGINT, before)
+        if signal.getsignal(awaited) is come:
+            signal.signal(awaited, before)
 
     return put_back
 
 
 def is_waiting() -> bool:
-    """Whether Ctrl+C was pressed while the present code ran."""
+    """Whether a signal came while the present code ran."""
     return bool(_waiting)
 
 
 def let_in() -> None:
-    """The code is back: a Ctrl+C that waited has its effect now."""
+    """The code is back: a signal that waited has its effect now."""
     if _waiting:
         _waiting.pop()()

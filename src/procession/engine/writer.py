@@ -18,7 +18,6 @@ from procession.engine.crash_points import CrashPoint, Reached
 from procession.engine.deciding import Decider
 from procession.engine.turn import Effects
 from procession.errors import (
-    AuthorError,
     InternalError,
     OperatorError,
     PerformerError,
@@ -37,12 +36,6 @@ MOST_BATCH_SECONDS = 0.020
 SLOW_COMMIT_SECONDS = 0.004
 
 Outcome = Accepted | BaseException
-
-
-class ProcessExits(AuthorError):
-    """Process code called `sys.exit`, or raised `SystemExit`: the request that made it run is refused."""
-
-    code = "process-exits"
 
 
 @dataclass(slots=True)
@@ -207,11 +200,6 @@ class Writer:
             raise  # half of the request may be in the batch
         except (PerformerError, OperatorError) as refusal:
             return refusal
-        except SystemExit as leaving:  # the advance is discarded with its batch; the engine has others to serve
-            raise ProcessExits(
-                f"Process code tried to end the program (SystemExit: {leaving.code}).",
-                remedy="Nothing of the request was kept. Raise ProcessFailed to end an instance, and correct the source.",
-            ) from leaving
 
     async def _commit(self, batch: Batch) -> None:
         started = time.perf_counter()

@@ -360,7 +360,7 @@ class Branch(asyncio.Future[Any]):
         if error.__traceback__ is not None:  # without our own frame: it would close a cycle through the traceback
             error.__traceback__ = error.__traceback__.tb_next
         home = self.home
-        if isinstance(error, KeyboardInterrupt | SystemExit):
+        if isinstance(error, KeyboardInterrupt):
             home.stop_for(error)
         elif isinstance(error, HaltInstance):
             home.halt(error)

@@ -124,8 +124,8 @@ class Instance:
     def advance(self, event: Event) -> Outcome:
         """Applies one incoming event. Returns commands, or a halt and no commands.
 
-        Raises `IllegalTransition`, and changes nothing, if the event cannot happen now; `KeyboardInterrupt` and `SystemExit` of the
-        process go through. Anything else is a bug of ours.
+        Raises `IllegalTransition`, and changes nothing, if the event cannot happen now; a `KeyboardInterrupt`
+        goes through. Anything else is a bug of ours.
         """
         apply = _APPLY.get(type(event))
         if self._is_spent or apply is None or is_recorded(event):

@@ -63,7 +63,7 @@ class Turn:
             self._context.run(callback, *self._args)
         except HaltInstance as reason:
             self._loop.halt(reason)
-        except (KeyboardInterrupt, SystemExit) as interrupt:
+        except KeyboardInterrupt as interrupt:
             self._loop.stop_for(interrupt)
         except BaseException as error:  # a callback has no awaiter: whatever it raises is a bug
             self._loop.halt_for_bug(error, None)
