@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from procession.services import configuration, demo, event_log, health, records, scaffold, schedules
+from procession.services import configuration, demo, event_log, health, limiting, records, scaffold, schedules
 
 READ = {
     "procession list": records.InstanceList,
@@ -19,6 +19,7 @@ READ = {
     "procession work show": records.ItemDetail,
     "procession doctor": health.HealthReport,
     "procession config show": configuration.Configuration,
+    "procession limit": limiting.LimitList,
     "procession schedule list": schedules.ScheduleList,
     "procession new": scaffold.NewApplication,
     "procession demo": demo.DemoSummary,
@@ -52,6 +53,7 @@ ACTED = {
     },
     "procession work claim, start, save-draft, complete, put-back, withdraw": _ITEM,
     "procession retry, complete-call, fail-call, cancel": _REPAIR,
+    "procession limit NAME": {"name": "text", "at_once": "number or null", "per_minute": "number or null"},
     "procession schedule pause, resume": {
         "schedule": "text: its name",
         "paused": "yes or no",

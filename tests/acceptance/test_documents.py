@@ -53,6 +53,7 @@ def test_every_command_that_reads_prints_the_record_on_the_page(leave: Terminal,
         "procession work show": ("work", "show", "1"),
         "procession doctor": ("doctor",),
         "procession config show": ("config", "show"),
+        "procession limit": ("limit",),
         "procession schedule list": ("schedule", "list"),
         "procession new": ("new", "other"),
     }

@@ -12,6 +12,7 @@ from procession.cli import (
     engines,
     event_logs,
     instances,
+    limits,
     messages,
     schedules,
     work,
@@ -24,7 +25,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for noun in (applications, demo, engines, instances, work, messages, calls, event_logs, configuration, schedules):
+for noun in (
+    applications,
+    demo,
+    engines,
+    instances,
+    work,
+    messages,
+    calls,
+    event_logs,
+    configuration,
+    schedules,
+    limits,
+):
     noun.declare(app)
 
 

@@ -62,8 +62,11 @@ class BatchView:
     def service_calls(self, instance: int) -> list[ServiceCallRow]:
         return self.batch.service_calls.of_instance(instance)
 
-    def due_service_calls(self, *, limit: int) -> list[ServiceCallRow]:
-        return self.batch.service_calls.due(self.now_us, limit=limit)
+    def due_service_calls(self, *, limit: int, without: frozenset[str] = frozenset()) -> list[ServiceCallRow]:
+        return self.batch.service_calls.due(self.now_us, limit=limit, without=without)
+
+    def running_service_calls(self) -> list[ServiceCallRow]:
+        return self.batch.service_calls.in_state("running")
 
     def deliveries(self, *, after: int, limit: int) -> list[DeliveryRow]:
         return self.batch.deliveries.next_after(after, limit=limit)

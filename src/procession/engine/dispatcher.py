@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +13,10 @@ from procession.engine.attempts import AttemptOutcome, Broke, Declared, LateResu
 from procession.engine.clock import ClockNotTrusted
 from procession.engine.contract import Accepted, EngineStopped, Request
 from procession.engine.crash_points import CrashPoint, Reached
+from procession.engine.limits import Limits
 from procession.engine.service_threads import ServiceThreads
 from procession.errors import InvalidValue, OperatorError, ProcessionError, StoreError
-from procession.language.attempt import Attempt, attempt_runs
+from procession.language.attempt import Attempt, Signs, attempt_runs
 from procession.language.failures import message_of
 from procession.language.operations import Service
 from procession.language.provided import Need, Provisions
@@ -53,6 +55,7 @@ class AttemptOptions:
     most: int = MOST_ATTEMPTS
     chance: random.Random = field(default_factory=random.Random)
     provisions: Provisions = field(default_factory=Provisions)
+    limits: Limits = field(default_factory=Limits)
 
 
 class Dispatcher:
@@ -78,8 +81,9 @@ class Dispatcher:
         self._threads = ServiceThreads(freed)
         self._chance = options.chance
         self._is_closing = False
-        self._abandoned = 0
+        self._abandoned: Counter[str] = Counter()
         self._provisions = options.provisions
+        self._limits = options.limits
         self._running: dict[tuple[int, int], asyncio.Task[None]] = {}
 
     @property
@@ -87,7 +91,11 @@ class Dispatcher:
         """How many more attempts may run at once. One that was given up, in a thread or not, counts until it ends."""
         if self._is_closing:
             return 0
-        return max(0, self._most - len(self._running) - self._threads.abandoned - self._abandoned)
+        return max(0, self._most - len(self._running) - self.left_behind().total())
+
+    def left_behind(self) -> Counter[str]:
+        """How many attempts at each service were given up and have not ended."""
+        return self._abandoned + self._threads.abandoned_by
 
     @property
     def running(self) -> int:
@@ -131,7 +139,7 @@ class Dispatcher:
             del self._running[key]
         if not done.cancelled() and (error := done.exception()) is not None:
             log.error("An attempt ended without a report: %s", error, exc_info=error)
-        if was_full:
+        if was_full or self._limits.in_force:  # somebody may have waited for this turn
             self._freed()
 
     async def _run(self, operation: Service[..., object], attempt: AttemptToRun) -> None:
@@ -168,13 +176,14 @@ class Dispatcher:
 
     async def _outcome_of(self, operation: Service[..., object], attempt: AttemptToRun) -> AttemptOutcome:
         row = attempt.row
-        with attempt_runs(Attempt(row.idempotency_key, row.attempts)):
+        signs = Signs(asyncio.get_running_loop().time)
+        with attempt_runs(Attempt(row.idempotency_key, row.attempts, signs)):
             body = asyncio.ensure_future(_with_its_error(self._call_body(operation, attempt.input)))
-        in_time = await self._wait(body, operation.timeout.length_us / 1_000_000)
-        if not in_time and (
+        fault = await self._wait(body, operation, signs)
+        if fault is not None and (
             not body.done() or body.cancelled() or isinstance(body.result()[1], asyncio.CancelledError)
         ):
-            return Broke("TimeoutError", f"took longer than {operation.timeout}")
+            return fault
         value, raised = (None, asyncio.CancelledError()) if body.cancelled() else body.result()
         if raised is not None:
             return self._outcome_of_error(operation, raised)
@@ -187,20 +196,23 @@ class Dispatcher:
                 final=True,
             )
 
-    async def _wait(self, body: "asyncio.Future[Any]", seconds: float) -> bool:
-        """Whether the body ends in time. Cancels it otherwise, and leaves it behind where it does not end for that.
+    async def _wait(self, body: "asyncio.Future[Any]", operation: Service[..., object], signs: Signs) -> Broke | None:
+        """Nothing where the body ends in time. Cancels it otherwise, and leaves it behind where it does not end for that.
 
         One whose call was withdrawn is waited for to its end: nobody is to be told.
         """
         try:
-            if (await asyncio.wait({body}, timeout=seconds))[0]:
-                return True
+            fault = await _overdue(body, operation, signs)
+            if fault is None:
+                return None
+            signs.is_cancelled = True
             body.cancel()
             if not (await asyncio.wait({body}, timeout=CANCEL_SECONDS))[0]:
-                self._abandoned += 1
-                body.add_done_callback(self._let_go)
-            return False
+                self._abandoned[operation.id] += 1
+                body.add_done_callback(lambda _: self._let_go(operation.id))
+            return fault
         except asyncio.CancelledError:
+            signs.is_cancelled = True
             while not body.done():
                 body.cancel()
                 try:
@@ -209,8 +221,8 @@ class Dispatcher:
                     continue
             raise
 
-    def _let_go(self, _: object) -> None:
-        self._abandoned -= 1
+    def _let_go(self, operation: str) -> None:
+        self._abandoned -= Counter([operation])  # which leaves no zero behind
         self._freed()
 
     async def _call_body(self, operation: Service[..., object], raw: bytes) -> object:
@@ -220,7 +232,7 @@ class Dispatcher:
         if operation.is_async:
             return await operation.call(inputs, provisions)
         context = contextvars.copy_context()
-        return await self._threads.run(lambda: context.run(operation.call, inputs, provisions))
+        return await self._threads.run(lambda: context.run(operation.call, inputs, provisions), operation.id)
 
     def _outcome_of_error(self, operation: Service[..., object], error: BaseException) -> AttemptOutcome:
         try:
@@ -233,6 +245,25 @@ class Dispatcher:
             log.info("An attempt at %s failed.", operation.id, exc_info=error)
         final = isinstance(error, (NotProvided, *operation.never_retry))
         return Broke(type(error).__qualname__, self._provisions.masked(message_of(error)), final=final)
+
+
+async def _overdue(body: "asyncio.Future[Any]", operation: Service[..., object], signs: Signs) -> Broke | None:
+    """What is wrong once the attempt has taken too long, or has not beaten for too long; None where it ends before."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + operation.timeout.length_us / 1_000_000
+    silence = None if operation.heartbeat is None else operation.heartbeat.length_us / 1_000_000
+    while True:
+        until = ends if silence is None else min(ends, signs.beaten + silence)
+        if until > loop.time():
+            if (await asyncio.wait({body}, timeout=until - loop.time()))[0]:
+                return None
+        elif body.done():
+            return None
+        elif until == ends:
+            return Broke("TimeoutError", f"took longer than {operation.timeout}")
+        else:
+            last = f'; it last said "{signs.note}"' if signs.note else ""
+            return Broke("HeartbeatMissing", f"gave no sign of life for {operation.heartbeat}{last}")
 
 
 async def _with_its_error(body: Coroutine[object, object, object]) -> tuple[object, BaseException | None]:

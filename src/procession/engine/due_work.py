@@ -9,10 +9,12 @@ from collections.abc import Callable, Coroutine
 
 from procession.engine.attempts import begin
 from procession.engine.contract import Accepted, Decision, Request, ServiceChange, View
+from procession.engine.limits import Limits
 from procession.errors import AuthorError, InternalError, StoreDamaged
 from procession.language.operations import Service
 from procession.language.registry import Registry
 from procession.store.deliveries import DeliveryRow
+from procession.store.service_calls import ServiceCallRow
 
 log = logging.getLogger("procession.engine")
 
@@ -23,7 +25,10 @@ Submit = Callable[[Request], Coroutine[object, object, Accepted]]
 
 
 class DueWork:
-    """Applies what is due. `room` says how many attempts may begin at the moment, `tell` passes on what was set aside."""
+    """Applies what is due.
+
+    `room` says how many attempts may begin at the moment, `limits` at which services, `tell` passes on what was set aside.
+    """
 
     def __init__(
         self,
@@ -32,6 +37,7 @@ class DueWork:
         *,
         runs_timers: bool,
         room: Callable[[], int],
+        limits: Limits,
         tell: Callable[[str], None],
     ) -> None:
         self.registry = registry
@@ -39,6 +45,11 @@ class DueWork:
         self._runs_timers = runs_timers
         self._room = room
         self._tell = tell
+        self._limits = limits
+        self.held: frozenset[str] = frozenset()
+        """Services whose due calls wait for their turn."""
+        self.free_us: int | None = None
+        """When one of them may go on by itself."""
         self.set_aside: set[int] = set()
         """Instances whose timers or services cannot be applied, by number."""
         self.not_delivered: dict[int, frozenset[int]] = {}
@@ -117,13 +128,32 @@ class DueWork:
         room = min(self._room(), most)
         calls = []
         if room and not (most == 1 and instances):
-            due = view.due_service_calls(limit=room + margin)
-            calls = [row for row in due if row.instance not in self.set_aside][:room]
+            calls = self._whose_turn_it_is(view, room)
         return Decision(
             outcome={"more": bool(instances) or (bool(calls) and len(calls) == room)},
             fires=tuple(instances),
             services=tuple(ServiceChange(begin(row, self._service(row.operation), view.now_us)) for row in calls),
         )
+
+    def _whose_turn_it_is(self, view: View, room: int) -> list[ServiceCallRow]:
+        """So many due calls, the longest due first; those whose service has reached its limit wait."""
+        turns = self._limits.turns(view, self._service)
+        chosen: dict[int, ServiceCallRow] = {}
+        while len(chosen) < room:
+            held = frozenset(turns.held)
+            due = view.due_service_calls(limit=room + len(chosen) + len(self.set_aside), without=held)
+            for row in due:
+                if len(chosen) == room or row.id in chosen or row.instance in self.set_aside:
+                    continue
+                service = self._service(row.operation)
+                if row.operation not in turns.held and (service is None or turns.take(service)):
+                    chosen[row.id] = row
+                else:
+                    turns.held.add(row.operation)
+            if turns.held == held:
+                break
+        self.held, self.free_us = frozenset(turns.held), turns.free_us
+        return list(chosen.values())
 
     def _service(self, operation: str) -> Service[..., object] | None:
         found = self.registry.find_operation(operation)

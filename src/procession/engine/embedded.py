@@ -17,6 +17,7 @@ from procession.engine.deciding import Decider
 from procession.engine.dispatcher import MOST_ATTEMPTS, AttemptOptions, Dispatcher
 from procession.engine.due_work import ENGINE_ACTOR, DueWork
 from procession.engine.identifier_patrol import IdentifierPatrol
+from procession.engine.limits import Limits
 from procession.engine.live import MOST_LIVE, LiveInstances
 from procession.engine.message_patrol import MessagePatrol
 from procession.engine.recovery import recover
@@ -56,7 +57,8 @@ class EngineOptions:
     instances in memory, `most_attempts` the services attempted at once, `grace_seconds` how long a shutdown waits for
     attempts under way. `watchdog` and `patrols` watch over process code that does not come back and over waits that
     nothing will end; `looks_again` has the store looked at now and then though nothing is known to be due.
-    `chance` spreads the waits between attempts; `provisions` is what services are given that is no input.
+    `chance` spreads the waits between attempts; `provisions` is what services are given that is no input,
+    `limits` how many attempts of which may run at once and begin in a minute.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -76,6 +78,7 @@ class EngineOptions:
     looks_again: bool = True
     chance: random.Random = field(default_factory=random.Random)
     provisions: Provisions = field(default_factory=Provisions)
+    limits: Limits = field(default_factory=Limits)
 
 
 class EmbeddedEngine:
@@ -87,6 +90,7 @@ class EmbeddedEngine:
         self.store = store
         self.release = release
         self._options = options
+        self.limits = options.limits
         self._watchdog = Watchdog(
             marker_path(store.path) if options.watchdog else None,
             limit_seconds=options.limit_seconds,
@@ -101,7 +105,7 @@ class EmbeddedEngine:
             self.submit,
             reached=options.reached,
             freed=self.look_again,
-            options=AttemptOptions(options.most_attempts, options.chance, options.provisions),
+            options=AttemptOptions(options.most_attempts, options.chance, options.provisions, options.limits),
         )
         self._writer = Writer(
             store,
@@ -112,8 +116,14 @@ class EmbeddedEngine:
             reached=options.reached,
         )
         self._due_work = DueWork(
-            registry, self.submit, runs_timers=options.runs_timers, room=self._room, tell=self._tell_of_problem
+            registry,
+            self.submit,
+            runs_timers=options.runs_timers,
+            room=self._room,
+            limits=options.limits,
+            tell=self._tell_of_problem,
         )
+        options.limits.left_behind = self._dispatcher.left_behind
         self._wake_ups = WakeUps(options.clock.wall_us, self.apply_due, looks_again=options.looks_again)
         self._wait_patrol = WaitPatrol(
             store.readers, lambda problem: self._tell_of_problem(f"nothing will wake it: {problem}")
@@ -137,7 +147,8 @@ class EmbeddedEngine:
         with self.store.readers.snapshot() as view:
             due = [also_us, view.next_timer_due_us() if self._options.runs_timers else None]
             if self._options.runs_services and self._dispatcher.room:
-                due.append(view.next_service_due_us())
+                held = self._due_work.held
+                due += [view.next_service_due_us(without=held), self._due_work.free_us if held else None]
         next_us = min((each for each in due if each is not None), default=None)
         if next_us is not None and self._due_work.set_aside:
             next_us = max(next_us, self._options.clock.wall_us() + SET_ASIDE_PAUSE_US)
@@ -164,7 +175,7 @@ class EmbeddedEngine:
         self.look_again()
 
     def _decider_on(self, registry: Registry, release: int) -> Decider:
-        wake_records = WakeRecords(registry)
+        wake_records = WakeRecords(registry, self._options.limits)
         return Decider(Advance(registry, self._live, wake_records, release, self._options.events_limit))
 
     async def until_breakdown(self) -> str:

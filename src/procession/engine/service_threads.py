@@ -3,6 +3,7 @@
 import asyncio
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -21,6 +22,7 @@ class _Raised:
 class _Job(Generic[R]):
     function: Callable[[], R]
     loop: asyncio.AbstractEventLoop
+    label: str
     future: "asyncio.Future[R | _Raised]" = field(init=False)
     has_ended: bool = False
     is_abandoned: bool = False
@@ -60,12 +62,17 @@ class ServiceThreads:
         self._idle = 0
         self._lock = threading.Lock()
         self.started = 0
-        self.abandoned = 0
-        """How many functions run on though nobody waits for them any more."""
+        self.abandoned_by: Counter[str] = Counter()
+        """How many functions of each label run on though nobody waits for them any more."""
 
-    async def run(self, function: Callable[[], R]) -> R:
+    @property
+    def abandoned(self) -> int:
+        """How many of all."""
+        return self.abandoned_by.total()
+
+    async def run(self, function: Callable[[], R], label: str = "") -> R:
         """The result of `function`, run in a thread. Cancelling abandons the thread; it ends when the function returns."""
-        job = _Job(function, asyncio.get_running_loop())
+        job = _Job(function, asyncio.get_running_loop(), label)
         self._reserve_thread()
         self._jobs.put(job)
         try:
@@ -92,7 +99,7 @@ class ServiceThreads:
         with self._lock:
             if not job.has_ended:
                 job.is_abandoned = True
-                self.abandoned += 1
+                self.abandoned_by[job.label] += 1
 
     def _work(self) -> None:
         while True:
@@ -103,5 +110,5 @@ class ServiceThreads:
                 self._idle += 1
                 job.has_ended = True
                 if job.is_abandoned:
-                    self.abandoned -= 1
+                    self.abandoned_by[job.label] -= 1
                     job.tell(self._freed)

@@ -3,11 +3,12 @@
 There is exactly one for each open call of an instance that is neither halted nor ended, and none for any other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from procession.engine import messages
 from procession.engine.attempts import ServiceState, begin
 from procession.engine.dispatcher import AttemptToRun
+from procession.engine.limits import Limits
 from procession.engine.turn import Cause, Turn
 from procession.kernel import (
     CallCompleted,
@@ -39,6 +40,7 @@ class WakeRecords:
     """Makes and removes wake records as calls begin and end."""
 
     registry: Registry
+    limits: Limits = field(default_factory=Limits)
 
     def make(self, turn: Turn, row: InstanceRow, event: CallRequested, position: int) -> None:
         """A call was asked for; `position` is its event, where the input is."""
@@ -58,7 +60,7 @@ class WakeRecords:
             _offer(turn, row, operation, event, position)
         else:
             assert isinstance(operation, Service)
-            _have_attempted(turn, row, operation, event, position)
+            _have_attempted(turn, row, operation, event, position, limits=self.limits)
 
     def release(self, turn: Turn, instance: int, event: Event, *, kind: CallKind | None) -> None:
         """A call ended from outside. Its item, if it has one, is changed by the decision itself.
@@ -147,14 +149,22 @@ def _due_us(task: "Task[..., object, object]", event: CallRequested) -> int | No
 
 
 def _have_attempted(
-    turn: Turn, row: InstanceRow, service: "Service[..., object]", event: CallRequested, position: int
+    turn: Turn,
+    row: InstanceRow,
+    service: "Service[..., object]",
+    event: CallRequested,
+    position: int,
+    *,
+    limits: Limits,
 ) -> None:
     key = f"{row.uuid.hex()}-{row.generation}-{event.call}-{event.digest.hex()}"
     added = turn.batch.service_calls.add(
         NewServiceCall(row.id, event.call, event.operation, event.at_us, key, position, state=ServiceState.DUE)
     )
     effects = turn.effects
-    if effects.room > 0:
+    if effects.room > 0 and not limits.holds(
+        service
+    ):  # who has to wait for a turn does so with those that wait already
         effects.room -= 1
         begun = change_service_call(turn.batch, begin(added, service, event.at_us))
         effects.attempts.append(AttemptToRun(begun, event.input))

@@ -114,6 +114,8 @@ class Function(BusinessFunction):
         backoff: Written | Backoff = "1 second",
         raises: Iterable[type[Exception]] = (),
         never_retry: Iterable[type[Exception]] = (),
+        heartbeat: Written | None = None,
+        system: str | None = None,
         title: str | None = None,
         was: Iterable[str] = (),
     ) -> ServiceDecorator:
@@ -122,6 +124,9 @@ class Function(BusinessFunction):
         `attempts` in all, each at most `timeout` long, with waits between them that begin at `backoff` and double, up
         to an hour; after the last the call needs attention. `raises` are errors that are answers and reach the process;
         those in `never_retry` need attention at once.
+
+        An attempt that does not call `attempt().heartbeat()` for longer than `heartbeat` is given up as if its time were
+        up. `system` names the outside system that it calls: what is limited under that name holds for all its services.
         """
 
         def declare(body: Callable[..., Any]) -> Service[Any, Any]:
@@ -133,6 +138,10 @@ class Function(BusinessFunction):
                 timeout=duration_at(declared.where, "timeout", timeout, _calendar_time),
                 backoff=wait or Backoff(duration_at(declared.where, "backoff", backoff, _calendar_time)),
                 never_retry=tuple(never_retry),
+                heartbeat=(
+                    None if heartbeat is None else duration_at(declared.where, "heartbeat", heartbeat, _calendar_time)
+                ),
+                system=system,
             )
             service: Service[Any, Any] = Service(declared, self, naming, options)
             self.offer(service)

@@ -71,6 +71,8 @@ class ServiceOptions:
     timeout: Duration
     backoff: Backoff
     never_retry: tuple[type[Exception], ...]
+    heartbeat: Duration | None = None
+    system: str | None = None
 
 
 class BusinessFunction:
@@ -255,7 +257,8 @@ class Service(Operation[P, R]):
     """An operation done by code, which may do input and output.
 
     A technical failure is tried again up to `attempts` times, waiting by `backoff`; then the call needs attention. One
-    attempt takes at most `timeout`. An error in `never_retry` needs attention at once; one in `raises` is an answer.
+    attempt takes at most `timeout`, and may not be silent for longer than `heartbeat`. `system` is the outside system that
+    it calls, which may have limits of its own. An error in `never_retry` needs attention at once; one in `raises` is an answer.
     `is_async` is False for a plain function, which runs in a thread.
     """
 
@@ -269,10 +272,20 @@ class Service(Operation[P, R]):
         self.timeout = options.timeout
         self.backoff = options.backoff
         self.never_retry = options.never_retry
+        self.heartbeat = options.heartbeat
+        self.system = options.system
         if self.attempts < 1:
             raise declared.fault(f"attempts={self.attempts}.", "A service is attempted at least once.")
         if self.timeout.length_us <= 0:
             raise declared.fault("timeout=0 leaves no time to do anything.", 'Give it time, such as "30 seconds".')
+        if self.heartbeat is not None and self.heartbeat.length_us <= 0:
+            raise declared.fault("heartbeat=0 leaves no time to beat.", 'Give it time, such as "30 seconds".')
+        if self.system is not None:
+            checked_name(self.system, "system of a service", declared.where)
+            if "." in self.system:
+                raise declared.fault(
+                    f"system={self.system!r} has a full stop, as only operations have.", "Leave it out."
+                )
         self.body = declared.body
         self.is_async = declared.is_async
         self._resources: frozenset[str] = frozenset()

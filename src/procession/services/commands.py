@@ -134,6 +134,19 @@ class SendMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLimit:
+    """Limit how many attempts at a service, or at those of an outside system, run at once and begin in a minute.
+
+    None is no limit; `from_settings` is what `procession.toml` says.
+    """
+
+    name: str
+    at_once: int | None = None
+    per_minute: int | None = None
+    from_settings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptClock:
     """Trust the wall clock again after it jumped."""
 
@@ -154,6 +167,7 @@ Command = (
     | PauseSchedule
     | ResumeSchedule
     | SendMessage
+    | SetLimit
     | AcceptClock
 )
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 
 from procession.engine.contract import Accepted, Decision, Engine, Request, View
+from procession.engine.limits import Limit
 from procession.errors import PerformerError
 from procession.language.registry import Registry
 from procession.services.commands import Order
@@ -35,6 +36,7 @@ class Desk:
     readers: Readers
     accept_clock: Callable[[], int]
     schedules: tuple[Schedule, ...] = ()
+    limits: Mapping[str, Limit] = field(default_factory=dict)
 
     async def submit(
         self,

@@ -13,8 +13,9 @@ from procession.kernel import InstanceState
 from procession.language.operations import Service
 from procession.language.provided import Provisions
 from procession.services.application import Application
-from procession.services.commands import Order, ResumeSchedule, RetryInstance
+from procession.services.commands import Order, ResumeSchedule, RetryInstance, SetLimit
 from procession.services.desk import Answer
+from procession.services.limiting import KEPT, in_force, limits_of
 from procession.services.naming import find_instance
 from procession.services.office import Office
 from procession.services.reloading import Loaded, SourceNotTaken, is_newer_on_disk, load, load_anew, restore_modules
@@ -57,9 +58,16 @@ class Host:
         if isinstance(order.command, RetryInstance) and self._stands_still(order.command.instance):
             await self.take_present_source()
         answer = await self.office.perform(order)
-        if isinstance(order.command, ResumeSchedule):
+        if isinstance(order.command, SetLimit):
+            self._take_limits()
+        if isinstance(order.command, ResumeSchedule | SetLimit):
             self.engine.look_again()
         return answer
+
+    def _take_limits(self) -> None:
+        """The limits that hold from now on: those of the settings, and over them what was changed since."""
+        with self.engine.store.readers.snapshot() as view:
+            self.engine.limits.in_force = in_force(self.office.limits, view.metas(KEPT))
 
     async def take_present_source(self) -> bool:
         """Go on with the source and the people that are on disk, as after a restart; gives whether they are others.
@@ -96,9 +104,11 @@ class Host:
         engine = self.engine
         self._loaded = loaded
         readers = engine.store.readers
+        declared = limits_of(self._application.settings, loaded.registry)
         self.office = Office(
-            loaded.registry, loaded.organisation, engine, readers, engine.accept_clock, loaded.schedules
+            loaded.registry, loaded.organisation, engine, readers, engine.accept_clock, loaded.schedules, declared
         )
+        self._take_limits()
         engine.also_apply(ScheduledStarts(loaded.schedules, engine, readers, self._clock).apply)
         engine.store.lock.announce_source(engine.release, loaded_us)
 

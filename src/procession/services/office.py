@@ -5,7 +5,7 @@ from typing import assert_never
 from procession.engine.contract import Decision
 from procession.engine.embedded import CLOCK_ACCEPTED
 from procession.errors import PerformerError
-from procession.services import instances, messages, repairs, schedules, worklist
+from procession.services import instances, limiting, messages, repairs, schedules, worklist
 from procession.services.commands import (
     AcceptClock,
     CancelInstance,
@@ -21,6 +21,7 @@ from procession.services.commands import (
     RetryInstance,
     SaveDraft,
     SendMessage,
+    SetLimit,
     StartInstance,
     StartItem,
     WithdrawItem,
@@ -58,6 +59,8 @@ class Office(Desk):
                 return await schedules.change(self, order, order.command)
             case SendMessage():
                 return await messages.send(self, order, order.command)
+            case SetLimit():
+                return await limiting.change(self, order, order.command)
             case AcceptClock():
                 behind_us = self.accept_clock()
                 decision = Decision(outcome={"accepted": True}, keeps={CLOCK_ACCEPTED: str(behind_us)})

@@ -14,6 +14,7 @@ from procession.engine.releases import Release, release_of
 from procession.errors import AuthorError, ProcessionError
 from procession.language.registry import Registry
 from procession.services.application import Application
+from procession.services.limiting import limits_of
 from procession.services.scheduling import Schedule, schedules_of
 from procession.services.sources import files_on_disk
 from procession.work.performers import Organisation
@@ -46,6 +47,7 @@ def load(application: Application) -> Loaded:
     modules = application.load_modules()
     registry = application.registry_of(modules)
     schedules = schedules_of(application, registry)
+    limits_of(application.settings, registry)
     return Loaded(registry, organisation, schedules, release_of(modules), {**_files_of(application), **files})
 
 

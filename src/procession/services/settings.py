@@ -6,7 +6,7 @@ Every value knows where it came from, so that `procession config show` and every
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -62,12 +62,20 @@ class ScheduleTable(Table):
     input: dict[str, Any] = Field(default_factory=dict)
 
 
+class LimitTable(Table):
+    """How many attempts at a service, or at those of a system, at once and in a minute."""
+
+    at_once: int | None = Field(default=None, ge=1)
+    per_minute: int | None = Field(default=None, ge=1)
+
+
 class SettingsFile(Table):
     """Everything that may stand in `procession.toml`."""
 
     application: ApplicationTable
     schedule: list[ScheduleTable] = Field(default_factory=list)
     resources: dict[str, str] = Field(default_factory=dict)
+    limits: dict[str, LimitTable] = Field(default_factory=dict)
 
 
 # PROCESSION_STORE for application.store; a name belongs to the folder, and what is imported to the file beside it.
@@ -195,9 +203,13 @@ def _refusal(
 def _unknown(model: type[BaseModel], path: SettingPath) -> tuple[str, str]:
     """What to say of a key that nobody knows: which was meant, else which there are."""
     known = list(_model_at(model, path[:-1]).model_fields)
-    meant = difflib.get_close_matches(str(path[-1]), known, 1)
-    remedy = f"Did you mean `{meant[0]}`?" if meant else f"There are: {', '.join(known)}."
-    return f"there is no setting `{_name(path)}`", remedy
+    return f"there is no setting `{_name(path)}`", told_instead(str(path[-1]), known)
+
+
+def told_instead(given: str, known: Sequence[str]) -> str:
+    """What to say of a name that nothing has: which was meant, else which there are."""
+    meant = difflib.get_close_matches(given, known, 1)
+    return f"Did you mean `{meant[0]}`?" if meant else f"There are: {', '.join(known) or 'none'}."
 
 
 def _model_at(model: type[BaseModel], path: Iterable[str | int]) -> type[BaseModel]:

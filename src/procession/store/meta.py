@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+from sqlalchemy import select
+
 from procession.store import schema
 from procession.store.connections import Connection
 from procession.store.header import compact
-from procession.store.statements import insert_or_replace, select_where
+from procession.store.statements import insert_or_replace, run_once, select_where
 
 STORE_ID = "store-id"
 CREATED_US = "created-us"
@@ -21,6 +23,13 @@ def find_meta(connection: Connection, key: str) -> str | None:
     """The value kept under this key."""
     values = _FIND.run(connection, key).fetchone()
     return None if values is None else str(values[1])
+
+
+def find_metas(connection: Connection, prefix: str) -> dict[str, str]:
+    """The values kept under keys that begin so, by key."""
+    keys = schema.store_meta.c
+    found = run_once(connection, select(schema.store_meta).where(keys.key.startswith(prefix, autoescape=True)))
+    return {str(key): str(value) for key, value in found}
 
 
 def put_meta(connection: Connection, key: str, value: str) -> None:

@@ -13,7 +13,7 @@ from procession.store import schema
 from procession.store.connections import Connection
 from procession.store.counters import Counters
 from procession.store.identity import Identity, RowStatements
-from procession.store.statements import Prepared, select_where
+from procession.store.statements import Prepared, run_once, select_where
 
 
 class ServiceCallRow(NamedTuple):
@@ -110,9 +110,21 @@ class ServiceCalls:
         found = _OF_INSTANCE.run(self._connection, instance)
         return sorted(self._overlay(found, lambda row: row.instance == instance), key=lambda row: row.call)
 
-    def due(self, by_us: int, *, limit: int) -> list[ServiceCallRow]:
-        """Those whose next attempt may start by then, the longest due first."""
-        return self.in_state("due", by_us=by_us, limit=limit)
+    def due(self, by_us: int, *, limit: int, without: frozenset[str] = frozenset()) -> list[ServiceCallRow]:
+        """Those whose next attempt may start by then, the longest due first; `without` those of these operations."""
+        if not without:
+            return self.in_state("due", by_us=by_us, limit=limit)
+        wanted = (
+            select(schema.service_call)
+            .where(_calls.state == "due", _calls.due_us <= by_us, _calls.operation.not_in(sorted(without)))
+            .order_by(_calls.due_us, _calls.id)
+            .limit(limit + self._rows.unwritten_count)
+        )
+        rows = self._overlay(
+            run_once(self._connection, wanted),
+            lambda row: row.state == "due" and row.due_us <= by_us and row.operation not in without,
+        )
+        return sorted(rows, key=lambda row: (row.due_us, row.id))[:limit]
 
     def in_state(self, state: str, *, by_us: int = _END_OF_TIME, limit: int = 1000) -> list[ServiceCallRow]:
         """Those in this state, by due time: `running` ones after a crash, those in `attention`."""

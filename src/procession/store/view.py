@@ -29,7 +29,7 @@ from procession.store.requests import (
     find_request_of_client,
 )
 from procession.store.service_calls import ServiceCallRow
-from procession.store.statements import Prepared, select_where
+from procession.store.statements import Prepared, run_once, select_where
 from procession.store.timers import TimerRow, next_timer_due_us
 from procession.store.waiting import WaitingEventRow
 from procession.store.waits_check import WaitCheck, check_waits
@@ -68,6 +68,7 @@ _OPEN_ITEMS = Prepared(
     .order_by(_items.id),
     "instance",
 )
+_calls = schema.service_call.c
 _SERVICE_CALLS = select_where(schema.service_call, "instance")
 _TIMERS = select_where(schema.timer, "instance")
 _WAITING = select_where(schema.waiting_event, "instance")
@@ -180,8 +181,13 @@ class View:
     def next_timer_due_us(self) -> int | None:
         return next_timer_due_us(self._connection)
 
-    def next_service_due_us(self) -> int | None:
-        value = _SERVICE_DUE.run(self._connection).fetchone()[0]
+    def next_service_due_us(self, *, without: frozenset[str] = frozenset()) -> int | None:
+        """When the next attempt may start; `without` those at these operations."""
+        if without:
+            due = select(func.min(_calls.due_us)).where(_calls.state == "due", _calls.operation.not_in(sorted(without)))
+            value = run_once(self._connection, due).fetchone()[0]
+        else:
+            value = _SERVICE_DUE.run(self._connection).fetchone()[0]
         return None if value is None else int(value)
 
     def open_operations(self) -> dict[str, int]:
@@ -213,6 +219,10 @@ class View:
 
     def store_id(self) -> bytes:
         return bytes.fromhex(meta.find_meta(self._connection, meta.STORE_ID) or "")
+
+    def metas(self, prefix: str) -> dict[str, str]:
+        """What is kept under keys that begin so."""
+        return meta.find_metas(self._connection, prefix)
 
     def find_meta(self, key: str) -> str | None:
         return meta.find_meta(self._connection, key)
