@@ -10,7 +10,17 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from procession.services import configuration, demo, event_log, health, limiting, records, scaffold, schedules
+from procession.services import (
+    attention,
+    configuration,
+    demo,
+    event_log,
+    health,
+    limiting,
+    records,
+    scaffold,
+    schedules,
+)
 
 READ = {
     "procession list": records.InstanceList,
@@ -18,6 +28,7 @@ READ = {
     "procession work list": records.Worklist,
     "procession work show": records.ItemDetail,
     "procession doctor": health.HealthReport,
+    "procession attention": attention.CaseList,
     "procession config show": configuration.Configuration,
     "procession limit": limiting.LimitList,
     "procession schedule list": schedules.ScheduleList,

@@ -15,7 +15,7 @@ from tests.acceptance.terminal import COMMAND, Terminal
 HELP_CPU_SECONDS = 0.3
 
 # Whoever reads them does not act, or acts on nothing that is recorded.
-WITHOUT_ACTOR = {"new", "config show", "schedule list", "run", "serve", "demo", "list", "show", "work show", "export log"}
+WITHOUT_ACTOR = {"new", "config show", "schedule list", "run", "serve", "demo", "list", "show", "attention", "work show", "export log"}
 WITHOUT_REASON = {*WITHOUT_ACTOR, "work list"}
 
 
@@ -37,7 +37,7 @@ def options_of(command: Any) -> set[str]:
 
 def test_there_are_all_commands() -> None:
     assert set(ALL) >= {
-        "new", "serve", "run", "start", "list", "show", "retry", "complete-call", "fail-call", "cancel", "doctor",
+        "new", "serve", "run", "start", "list", "show", "retry", "complete-call", "fail-call", "cancel", "doctor", "attention",
         "export log", "work list", "work show", "work claim", "work start", "work save-draft", "work complete",
         "work put-back", "work withdraw",
     }  # fmt: skip

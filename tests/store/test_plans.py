@@ -14,8 +14,8 @@ from procession.store import (
     events,
     instance_queries,
     instances,
-    open_store,
     messages,
+    open_store,
     receives,
     requests,
     service_calls,
@@ -29,10 +29,10 @@ from procession.store.connections import Connection
 from procession.store.statements import Prepared
 from tests.contract.subject import FAST
 
-# The first reads one row, from the end of the table. The other says that it looks at all items: for `doctor`.
-SCANNING = {"view._LAST_REQUEST_US", "worklist_queries._OVERDUE"}
-# What these sort is the items of one instance, and the calls in attention: few.
-SORTED = {"worklist_queries._OVERDUE", "view._OPEN_ITEMS", "view._ATTENTION", "worklist_queries._OF_INSTANCE"}
+# The first reads one row, from the end of the table; the other an index that has nothing but what failed.
+SCANNING = {"view._LAST_REQUEST_US", "worklist_queries._FAILED_BODIES"}
+# What these sort is the items of one instance, the calls in attention, and what failed: few.
+SORTED = {"worklist_queries._FAILED_BODIES", "view._OPEN_ITEMS", "view._ATTENTION", "worklist_queries._OF_INSTANCE"}
 
 
 def prepared() -> Iterator[tuple[str, Prepared]]:
@@ -92,6 +92,8 @@ def test_no_question_reads_a_whole_table(store: Store) -> None:
     [
         (worklist_queries._OFFERED, "work_item_offered"),
         (worklist_queries._HELD, "work_item_held"),
+        (worklist_queries._OVERDUE, "work_item_due"),
+        (worklist_queries._FAILED_BODIES, "work_item_event_failed"),
         (instances._BY_OPEN_KEY, "instance_open_key"),
         (instance_queries._BY_KEY, "instance_business_key"),
         (requests._BY_CLIENT_ID, "request_client_id"),

@@ -36,7 +36,7 @@ async def serve(application: Application, served: Served) -> None:
     `EngineStopped` where the engine has to give up: whoever watches over the process starts it again.
     """
     with _ending_by_signal() as asked_to_end:
-        hosting = Hosting(wait_seconds=WAIT_SECONDS, watch=served.happened)
+        hosting = Hosting(wait_seconds=WAIT_SECONDS, watch=served.happened, tells=True)
         async with open_host(application, hosting) as host:
             listening = LocalSocket(host, socket_path_for(application.store))
             await listening.open()

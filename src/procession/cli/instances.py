@@ -126,7 +126,7 @@ def list_instances(
         if given not in known:
             raise typer.BadParameter(f"{given!r} is none of {', '.join(known)}", param_hint="--state")
     states = tuple(InstanceState(each) for each in state or [])
-    moment = None if since is None else _read_since(since, application.zone)
+    moment = None if since is None else read_since(since, application.zone)
     with Reading(application) as reading:
         found = reading.instances(Wanted(process, states, text, moment, limit))
 
@@ -137,7 +137,8 @@ def list_instances(
     invocation.answer(found, in_words)
 
 
-def _read_since(text: str, zone: tzinfo) -> datetime:
+def read_since(text: str, zone: tzinfo) -> datetime:
+    """A date, a time, or an age, as a moment."""
     from procession.calendars.durations import Duration, DurationUnclear
 
     try:

@@ -6,6 +6,7 @@ import typer
 
 from procession.cli import (
     applications,
+    attention,
     calls,
     configuration,
     demo,
@@ -29,6 +30,7 @@ for noun in (
     applications,
     demo,
     engines,
+    attention,
     instances,
     work,
     messages,

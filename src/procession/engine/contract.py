@@ -80,7 +80,7 @@ class Decision:
 
     `outcome` is recorded with the request; `about` names the instance the answer is about where it is not the request's;
     `fires` names instances whose due timers are to be applied, `delivers` what they do to others; `keeps` is what the store
-    keeps about itself, by name.
+    keeps about itself, by name, and no longer where it is None.
     `publishes` is a message from outside, `expires` names messages whose time is over.
     `release` is a source to be kept; its number is in the answer's outcome. `forgets` names requests whose client's
     identifier is no longer kept.
@@ -94,7 +94,7 @@ class Decision:
     services: tuple[ServiceChange, ...] = ()
     fires: tuple[int, ...] = ()
     delivers: tuple[int, ...] = ()
-    keeps: Mapping[str, str] = field(default_factory=dict)
+    keeps: Mapping[str, str | None] = field(default_factory=dict)
     publishes: NewMessage | None = None
     expires: tuple[int, ...] = ()
     release: Release | None = None

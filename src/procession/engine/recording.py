@@ -58,7 +58,8 @@ def change_service(turn: Turn, row: ServiceCallRow) -> None:
         turn.effects.expect(changed.due_us)
     else:
         name, error = turn.batch.instances.get(row.instance).name, last_error_of(changed)
-        turn.notice(changed.due_us, name, f"{row.operation} needs attention: {error} (attempt {changed.attempts})")
+        said = f"{row.operation} needs attention: {error} (attempt {changed.attempts})"
+        turn.notice(changed.due_us, name, said, alarms=True)
 
 
 def let_wait(batch: Batch, instance: int, event: Event) -> None:

@@ -55,6 +55,7 @@ class Application:
     organisation_file: Path
     zone: ZoneInfo
     cancel_within: Duration
+    on_attention: tuple[str, ...]
     settings: Settings
 
     def load_organisation(self) -> Organisation:
@@ -167,6 +168,7 @@ def open_application(folder: Path) -> Application:
         organisation_file=(folder / values.organisation).resolve(),
         zone=_zone(settings),
         cancel_within=_cancel_within(settings),
+        on_attention=_on_attention(settings),
         settings=settings,
     )
 
@@ -190,3 +192,14 @@ def _cancel_within(settings: Settings) -> Duration:
         raise settings.fault(
             ("application", "cancel_within"), f"{error}", 'Write it as cancel_within = "1 day".'
         ) from error
+
+
+def _on_attention(settings: Settings) -> tuple[str, ...]:
+    program = tuple(settings.tables.application.on_attention)
+    if program and (not program[0].strip() or any("\0" in part for part in program)):
+        raise settings.fault(
+            ("application", "on_attention"),
+            "on_attention names no program.",
+            'Write it as on_attention = ["program", "argument"].',
+        )
+    return program

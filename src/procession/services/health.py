@@ -7,16 +7,14 @@ from datetime import datetime
 from procession.engine.clock import distrust_at_opening
 from procession.engine.embedded import CLOCK_ACCEPTED
 from procession.errors import ProcessionError
-from procession.kernel import InstanceState
 from procession.language.registry import Registry
 from procession.services.application import Application
-from procession.services.call_stacks import halt_of
-from procession.services.last_errors import last_error_shown
-from procession.services.places import Places
+from procession.services.attention import Scene, cases
 from procession.services.records import moment
 from procession.services.replaying import replay_running
 from procession.services.sources import find_newer_source, release_on_disk
-from procession.store import InstanceFilter, Readers, View, find_holder, open_readers
+from procession.services.telling import TOLD, Told
+from procession.store import Readers, View, find_holder, open_readers
 from procession.store.invariants import check_invariants
 from procession.store.sqlite_defects import known_defects, sqlite_version
 
@@ -108,11 +106,9 @@ def examine(application: Application) -> HealthReport:
             pass  # before its rows are looked at: the file may not be a store at all
         checks = _check_store(application, concerns)
         with readers.snapshot() as view:
-            concerns += _halted(application, view)
-            concerns += _cancelling(application, view)
-            concerns += _in_attention(application, view)
-            concerns += _failed_bodies(view, registry)
-            concerns += _overdue(view)
+            scene = Scene(application, view, registry, time.time_ns() // 1000, MOST_LISTED)
+            concerns += [Concern(case.kind, case.subject, case.message, case.remedy) for case in cases(scene)]
+            concerns += _not_told(application, view)
             concerns += _messages(view)
             concerns += _clock(view)
             if registry is not None:
@@ -145,88 +141,21 @@ def _check_store(application: Application, concerns: list[Concern]) -> tuple[Che
     return tuple(Check(each.id, each.says, each.verdict) for each in report.invariants)
 
 
-def _halted(application: Application, view: View) -> list[Concern]:
-    concerns = []
-    places = Places(application.folder, view)
-    for row in view.instances.list(InstanceFilter(states=(InstanceState.HALTED,)), limit=MOST_LISTED):
-        halt = halt_of(row, places, 0)
-        if halt is not None:
-            concerns.append(Concern("halted", row.name, f"{row.name} is halted: {halt.message}", halt.remedy))
-    return concerns
-
-
-def _cancelling(application: Application, view: View) -> list[Concern]:
-    """Those whose clean-up takes longer than an application allows."""
-    before_us = time.time_ns() // 1000 - application.cancel_within.length_us
-    concerns = []
-    for row in view.instances.list(InstanceFilter(cancelling_before_us=before_us), limit=MOST_LISTED):
-        assert row.cancelling_us is not None
-        concerns.append(
-            Concern(
-                "cancelling",
-                row.name,
-                f"{row.name} is to be cancelled since {moment(row.cancelling_us):%Y-%m-%d %H:%M} UTC, and its clean-up has not ended.",
-                f"`procession show {row.name}` says whom it waits for; `procession cancel {row.name} --force` ends it without.",
-            )
+def _not_told(application: Application, view: View) -> list[Concern]:
+    """Where the program that is to tell people did not take what it was given."""
+    failures = [told.failed for told in map(Told.of, view.metas(TOLD).values()) if told.failed]
+    if not failures or not application.on_attention:
+        return []
+    program = application.on_attention[0]
+    return [
+        Concern(
+            "not told",
+            program,
+            f"{len(failures)} of what needs attention could not be told: on_attention: {program} {failures[-1]}",
+            f"Correct {application.settings.place(('application', 'on_attention'))} or the program: it is told again after "
+            "the engine's next start. `procession attention` lists all there is.",
         )
-    return concerns
-
-
-def _in_attention(application: Application, view: View) -> list[Concern]:
-    concerns = []
-    for call in view.attention(limit=MOST_LISTED):
-        row = view.instances.find(call.instance)
-        name = row.name if row is not None else str(call.instance)
-        error = last_error_shown(call)
-        told = "" if error is None else f": {error.sentence(application.zone)}"
-        concerns.append(
-            Concern(
-                "attention",
-                name,
-                f"Call {call.call} of {name}, {call.operation}, needs attention{told}.",
-                f"Mend the cause and `procession retry {name} --call {call.call}`; or end it with `procession complete-call` "
-                f"or `procession fail-call`.",
-            )
-        )
-    return concerns
-
-
-def _failed_bodies(view: View, registry: Registry | None) -> list[Concern]:
-    """The instance is untouched and waits: only the owner of the task's body can help whoever has the item."""
-    concerns = []
-    for failed in view.worklist.failed_bodies(limit=MOST_LISTED):
-        item = failed.item
-        operation = registry.find_operation(item.operation) if registry is not None else None
-        owner = f"the owner of {item.function}" if operation is None else operation.function.owner
-        where = "the task's body" if operation is None else operation.where
-        times = "" if failed.times == 1 else f", {failed.times} times"
-        concerns.append(
-            Concern(
-                "failed body",
-                str(item.id),
-                f"Item {item.id}, {item.title}, cannot be completed since {moment(failed.since_us):%Y-%m-%d %H:%M} UTC{times}: "
-                f"{failed.error}",
-                f"{owner} corrects {where}. Then {item.holder or f'the role {item.role}'} completes the item again: "
-                f"the answer is kept as its draft.",
-            )
-        )
-    return concerns
-
-
-def _overdue(view: View) -> list[Concern]:
-    concerns = []
-    for item in view.worklist.overdue(time.time_ns() // 1000, limit=MOST_LISTED):
-        assert item.due_us is not None
-        whom = item.holder or f"the role {item.role}"
-        concerns.append(
-            Concern(
-                "overdue",
-                str(item.id),
-                f"Item {item.id}, {item.title}, was due at {moment(item.due_us):%Y-%m-%d %H:%M} UTC and waits for {whom}.",
-                f"Ask {whom}; `procession work show {item.id}`.",
-            )
-        )
-    return concerns
+    ]
 
 
 def _messages(view: View) -> list[Concern]:

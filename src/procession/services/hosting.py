@@ -1,6 +1,7 @@
 """An application at work in this program: its store opened to write, its engine running, its office taking orders."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from procession.services.office import Office
 from procession.services.reloading import Loaded, SourceNotTaken, is_newer_on_disk, load, load_anew, restore_modules
 from procession.services.resources import opened
 from procession.services.schedules import ScheduledStarts
+from procession.services.telling import AttentionTeller
 from procession.store import OpenOptions
 
 
@@ -32,6 +34,8 @@ class Hosting:
     runs_timers: bool = True
     wait_seconds: float = 0.0
     watch: Callable[[Notice], None] | None = None
+    tells: bool = False
+    """Whether somebody is told of what newly waits for a person."""
     clock: Clock = field(default_factory=SystemClock)
 
 
@@ -52,6 +56,9 @@ class Host:
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
         self._settle(loaded, clock.wall_us())
+        self.teller = AttentionTeller(
+            application, engine, engine.store.readers, clock=clock, registry=lambda: self._loaded.registry
+        )
 
     async def perform(self, order: Order) -> Answer:
         """Do what is ordered; to retry a halted instance, on the source as it is now. Raises the refusal."""
@@ -126,20 +133,41 @@ async def open_host(application: Application, hosting: Hosting) -> AsyncIterator
     `StoreError` where the store cannot be used; `StoreLocked` where another engine has it.
     """
     loaded = load(application)
+    hosts: list[Host] = []
+
+    def watch(notice: Notice) -> None:
+        if notice.alarms and hosts:
+            hosts[0].teller.look_soon()
+        if hosting.watch is not None:
+            hosting.watch(notice)
+
     async with _provisions(application, loaded, hosting) as provisions:
         options = EngineOptions(
             clock=hosting.clock,
             runs_services=hosting.runs_services,
             runs_timers=hosting.runs_timers,
             store=OpenOptions(wait_seconds=hosting.wait_seconds),
-            watch=hosting.watch,
+            watch=watch,
             provisions=provisions or Provisions(),
         )
         engine = await open_engine(application.store, loaded.registry, loaded.release, options)
         try:
-            yield Host(application, engine, loaded, hosting.clock, provisions)
+            hosts.append(Host(application, engine, loaded, hosting.clock, provisions))
+            async with _telling(hosts[0].teller) if hosting.tells else contextlib.nullcontext():
+                yield hosts[0]
         finally:
             await engine.close()
+
+
+@asynccontextmanager
+async def _telling(teller: AttentionTeller) -> AsyncIterator[None]:
+    """Somebody is told until the end of the block; what is being told then is told again after the next start."""
+    task = asyncio.create_task(teller.run(), name="attention")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 @asynccontextmanager

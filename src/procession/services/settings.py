@@ -46,6 +46,7 @@ class ApplicationTable(Table):
     organisation: str = "organisation.toml"
     time_zone: str = "UTC"
     cancel_within: str = "1 day"
+    on_attention: list[str] = Field(default_factory=list)
     secrets: str = ""
 
 
@@ -78,11 +79,11 @@ class SettingsFile(Table):
     limits: dict[str, LimitTable] = Field(default_factory=dict)
 
 
-# PROCESSION_STORE for application.store; a name belongs to the folder, and what is imported to the file beside it.
+# PROCESSION_STORE for application.store; a name belongs to the folder, and what is imported or run to the file.
 _BY_ENVIRONMENT: Mapping[str, SettingPath] = {
     f"{PREFIX}{name.upper()}": ("application", name)
     for name in ApplicationTable.model_fields
-    if name not in ("name", "packages")
+    if name not in ("name", "packages", "on_attention")
 }
 
 

@@ -115,8 +115,12 @@ class Batch:
     def find_meta(self, key: str) -> str | None:
         return meta.find_meta(self._writer.connection, key)
 
-    def put_meta(self, key: str, value: str) -> None:
-        meta.put_meta(self._writer.connection, key, value)
+    def put_meta(self, key: str, value: str | None) -> None:
+        """Keeps a value under a key; with None, no longer."""
+        if value is None:
+            meta.remove_meta(self._writer.connection, key)
+        else:
+            meta.put_meta(self._writer.connection, key, value)
 
     def write(self) -> None:
         """Runs the statements for everything collected so far; the transaction stays open. On an error it is dropped."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from procession.store import schema
 from procession.store.connections import Connection
 from procession.store.header import compact
-from procession.store.statements import insert_or_replace, run_once, select_where
+from procession.store.statements import Prepared, delete_by_key, insert_or_replace, select_where
 
 STORE_ID = "store-id"
 CREATED_US = "created-us"
@@ -17,6 +17,14 @@ REQUEST_CHAIN = "request-chain"
 
 _FIND = select_where(schema.store_meta, "key")
 _PUT = insert_or_replace(schema.store_meta)
+_REMOVE = delete_by_key(schema.store_meta)
+_UNDER = Prepared(
+    select(schema.store_meta)
+    .where(schema.store_meta.c.key >= bindparam("first"), schema.store_meta.c.key < bindparam("after"))
+    .order_by(schema.store_meta.c.key),
+    "first",
+    "after",
+)
 
 
 def find_meta(connection: Connection, key: str) -> str | None:
@@ -27,14 +35,17 @@ def find_meta(connection: Connection, key: str) -> str | None:
 
 def find_metas(connection: Connection, prefix: str) -> dict[str, str]:
     """The values kept under keys that begin so, by key."""
-    keys = schema.store_meta.c
-    found = run_once(connection, select(schema.store_meta).where(keys.key.startswith(prefix, autoescape=True)))
-    return {str(key): str(value) for key, value in found}
+    return {str(key): str(value) for key, value in _UNDER.run(connection, prefix, prefix + chr(0x10FFFF))}
 
 
 def put_meta(connection: Connection, key: str, value: str) -> None:
     """Keeps a value under a key, in place of what was there."""
     _PUT.run(connection, key, value)
+
+
+def remove_meta(connection: Connection, key: str) -> None:
+    """Keeps nothing under this key any more."""
+    _REMOVE.run(connection, key)
 
 
 def encode_request_head(number: int, head: bytes) -> str:

@@ -207,6 +207,7 @@ work_item = _table(
 _index("work_item_call", work_item, "instance", "call")
 _index("work_item_offered", work_item, "role", "id", where="state = 'offered'")
 _index("work_item_held", work_item, "holder", "id", where="holder IS NOT NULL AND ended_us IS NULL")
+_index("work_item_due", work_item, "due_us", "id", where="due_us IS NOT NULL AND ended_us IS NULL")
 
 work_item_event = _table(
     "work_item_event",
@@ -225,6 +226,7 @@ work_item_event = _table(
     _bytes("hash"),
     UniqueConstraint("item", "seq"),
 )
+_index("work_item_event_failed", work_item_event, "item", where="kind = 'body failed'")
 
 service_call = _table(
     "service_call",

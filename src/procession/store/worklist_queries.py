@@ -163,11 +163,11 @@ class WorklistQueries:
         return list(self._rows(_OPEN, after, limit))
 
     def overdue(self, by_us: int, *, limit: int = PAGE) -> list[WorkItemRow]:
-        """Open items that were due before then, the longest overdue first: for `doctor`, it looks at all items."""
+        """Open items that were due before then, the longest overdue first."""
         return list(self._rows(_OVERDUE, by_us, limit))
 
     def failed_bodies(self, *, limit: int = PAGE) -> list[FailedBody]:
-        """Open items whose task's body failed on an answer, oldest first: for `doctor`, it looks at all that was done with them."""
+        """Open items whose task's body failed on an answer, oldest first."""
         found = _FAILED_BODIES.run(self._connection, limit)
         return [FailedBody(WorkItemRow(*row[:_ITEM_COLUMNS]), *row[_ITEM_COLUMNS:]) for row in found]
 

@@ -362,6 +362,13 @@ def _create_work_item() -> None:
     )
     op.create_index("work_item_call", "work_item", ["instance", "call"], unique=False)
     op.create_index(
+        "work_item_due",
+        "work_item",
+        ["due_us", "id"],
+        unique=False,
+        **_where(sa.text("due_us IS NOT NULL AND ended_us IS NULL")),
+    )
+    op.create_index(
         "work_item_held",
         "work_item",
         ["holder", "id"],
@@ -393,4 +400,7 @@ def _create_work_item_event() -> None:
         sa.PrimaryKeyConstraint("position"),
         sa.UniqueConstraint("item", "seq"),
         sqlite_strict=True,
+    )
+    op.create_index(
+        "work_item_event_failed", "work_item_event", ["item"], unique=False, **_where(sa.text("kind = 'body failed'"))
     )

@@ -1,0 +1,284 @@
+"""Everything of a business that waits for a person: what stands still, what gave up, what is late; each with what to do next.
+
+A case is the same one for as long as its `occurrence` is: an instance that halts again after a retry is another case.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from procession.errors import ProcessionError
+from procession.kernel import InstanceState
+from procession.language.registry import Registry
+from procession.services.application import Application
+from procession.services.call_stacks import halt_of
+from procession.services.last_errors import last_error_shown
+from procession.services.places import Places
+from procession.services.records import moment
+from procession.store import InstanceFilter, InstanceRow, View, open_readers
+
+MOST_LOOKED_AT = 10_000
+_PAGE = 500
+
+
+class CaseKind(StrEnum):
+    """Why something waits for a person."""
+
+    HALTED = "halted"
+    CANCELLING = "cancelling"
+    SERVICE = "attention"
+    FAILED_BODY = "failed body"
+    OVERDUE = "overdue"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One thing that waits for a person: what it is, of which instance, since when, and the command to go on with.
+
+    `subject` is an instance's name or an item's number. `message` and `remedy` may hold values of the business.
+    """
+
+    kind: str
+    subject: str
+    instance: str
+    process: str
+    operation: str | None
+    call: int | None
+    item: int | None
+    since: datetime
+    message: str
+    remedy: str
+    command: str
+    occurrence: str
+
+    @property
+    def headline(self) -> str:
+        """The case in one line without any value of the business: for logs."""
+        match CaseKind(self.kind):
+            case CaseKind.HALTED:
+                return f"{self.instance} is halted"
+            case CaseKind.CANCELLING:
+                return f"{self.instance} is being cancelled for too long"
+            case CaseKind.SERVICE:
+                return f"Call {self.call} of {self.instance}, {self.operation}, needs attention"
+            case CaseKind.FAILED_BODY:
+                return f"Item {self.item} of {self.instance}, {self.operation}: its task's body failed"
+            case CaseKind.OVERDUE:
+                return f"Item {self.item} of {self.instance}, {self.operation}, is past its due date"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where cases are looked for: an application and one snapshot of its store. Without `registry` it does not load."""
+
+    application: Application
+    view: View
+    registry: Registry | None
+    now_us: int
+    most: int = MOST_LOOKED_AT
+
+
+def cases(scene: Scene) -> list[Case]:
+    """All of them, at most so many of each kind; those of one kind in the order in which they came."""
+    found: list[Case] = []
+    for look in (_halted, _cancelling, _services, _failed_bodies, _overdue):
+        found += look(scene)
+    return found
+
+
+def _instances(view: View, wanted: InstanceFilter, most: int) -> Iterator[InstanceRow]:
+    before: int | None = None
+    while most > 0 and (rows := view.instances.list(wanted, before=before, limit=min(_PAGE, most))):
+        yield from rows
+        most -= len(rows)
+        before = rows[-1].id
+
+
+def _halted(scene: Scene) -> Iterator[Case]:
+    view = scene.view
+    places = Places(scene.application.folder, view)
+    for row in _instances(view, InstanceFilter(states=(InstanceState.HALTED,)), scene.most):
+        halt = halt_of(row, places, 0)
+        if halt is None:
+            continue
+        parent = view.instances.find(row.parent) if row.parent is not None else None
+        waits = f" {parent.name} waits for it." if parent is not None else ""
+        yield _of_instance(
+            CaseKind.HALTED,
+            row,
+            since_us=int(halt.at.timestamp() * 1_000_000),
+            message=f"{row.name} is halted: {halt.message}{waits}",
+            remedy=halt.remedy,
+            command=f"procession retry {row.name}",
+        )
+
+
+def _cancelling(scene: Scene) -> Iterator[Case]:
+    """Those whose clean-up takes longer than the application allows."""
+    before_us = scene.now_us - scene.application.cancel_within.length_us
+    for row in _instances(scene.view, InstanceFilter(cancelling_before_us=before_us), scene.most):
+        assert row.cancelling_us is not None
+        yield _of_instance(
+            CaseKind.CANCELLING,
+            row,
+            since_us=row.cancelling_us,
+            message=f"{row.name} is to be cancelled since {moment(row.cancelling_us):%Y-%m-%d %H:%M} UTC, "
+            "and its clean-up has not ended.",
+            remedy=f"`procession show {row.name}` says whom it waits for; `procession cancel {row.name} --force` ends it without.",
+            command=f"procession show {row.name}",
+        )
+
+
+def _of_instance(kind: CaseKind, row: InstanceRow, *, since_us: int, message: str, remedy: str, command: str) -> Case:
+    return Case(
+        kind=kind,
+        subject=row.name,
+        instance=row.name,
+        process=row.process,
+        operation=None,
+        call=None,
+        item=None,
+        since=moment(since_us),
+        message=message,
+        remedy=remedy,
+        command=command,
+        occurrence=f"{kind}:{row.id}:{since_us}",
+    )
+
+
+def _services(scene: Scene) -> Iterator[Case]:
+    for call in scene.view.attention(limit=scene.most):
+        row = scene.view.instances.find(call.instance)
+        name = row.name if row is not None else str(call.instance)
+        error = last_error_shown(call)
+        told = "" if error is None else f": {error.sentence(scene.application.zone)}"
+        yield Case(
+            kind=CaseKind.SERVICE,
+            subject=name,
+            instance=name,
+            process=row.process if row is not None else "",
+            operation=call.operation,
+            call=call.call,
+            item=None,
+            since=moment(call.due_us) if error is None else error.at,
+            message=f"Call {call.call} of {name}, {call.operation}, needs attention{told}.",
+            remedy=f"Mend the cause and `procession retry {name} --call {call.call}`; or end it with `procession complete-call` "
+            f"or `procession fail-call`.",
+            command=f"procession retry {name} --call {call.call}",
+            occurrence=f"{CaseKind.SERVICE}:{call.id}:{call.attempts}",
+        )
+
+
+def _failed_bodies(scene: Scene) -> Iterator[Case]:
+    """The instance is untouched and waits: only the owner of the task's body can help whoever has the item."""
+    for failed in scene.view.worklist.failed_bodies(limit=scene.most):
+        item = failed.item
+        row = scene.view.instances.find(item.instance)
+        operation = scene.registry.find_operation(item.operation) if scene.registry is not None else None
+        owner = f"the owner of {item.function}" if operation is None else operation.function.owner
+        where = "the task's body" if operation is None else operation.where
+        times = "" if failed.times == 1 else f", {failed.times} times"
+        yield Case(
+            kind=CaseKind.FAILED_BODY,
+            subject=str(item.id),
+            instance=row.name if row is not None else str(item.instance),
+            process=row.process if row is not None else "",
+            operation=item.operation,
+            call=item.call,
+            item=item.id,
+            since=moment(failed.since_us),
+            message=f"Item {item.id}, {item.title}, cannot be completed since {moment(failed.since_us):%Y-%m-%d %H:%M} UTC{times}: "
+            f"{failed.error}",
+            remedy=f"{owner} corrects {where}. Then {item.holder or f'the role {item.role}'} completes the item again: "
+            f"the answer is kept as its draft.",
+            command=f"procession work show {item.id}",
+            occurrence=f"{CaseKind.FAILED_BODY}:{item.id}:{failed.since_us}",
+        )
+
+
+def _overdue(scene: Scene) -> Iterator[Case]:
+    for item in scene.view.worklist.overdue(scene.now_us, limit=scene.most):
+        assert item.due_us is not None
+        row = scene.view.instances.find(item.instance)
+        whom = item.holder or f"the role {item.role}"
+        yield Case(
+            kind=CaseKind.OVERDUE,
+            subject=str(item.id),
+            instance=row.name if row is not None else str(item.instance),
+            process=row.process if row is not None else "",
+            operation=item.operation,
+            call=item.call,
+            item=item.id,
+            since=moment(item.due_us),
+            message=f"Item {item.id}, {item.title}, was due at {moment(item.due_us):%Y-%m-%d %H:%M} UTC and waits for {whom}.",
+            remedy=f"Ask {whom}; `procession work show {item.id}`.",
+            command=f"procession work show {item.id}",
+            occurrence=f"{CaseKind.OVERDUE}:{item.id}:{item.due_us}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CasesWanted:
+    """Which cases to list; what is None filters nothing. `since` is when they came to wait."""
+
+    process: str | None = None
+    operation: str | None = None
+    since: datetime | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class CaseList:
+    """What waits for a person, the longest waiting first; `more` says that there are others."""
+
+    cases: tuple[Case, ...]
+    more: bool
+
+
+def list_cases(application: Application, wanted: CasesWanted) -> CaseList:
+    """Everything that waits for a person. Reads only; works for an application that does not load, too."""
+    if not application.store.exists():
+        return CaseList((), more=False)
+    registry = registry_if_it_loads(application)
+    may_be = _matches(wanted, registry)
+    readers = open_readers(application.store)
+    try:
+        with readers.snapshot() as view:
+            found = [case for case in cases(Scene(application, view, registry, time.time_ns() // 1000)) if may_be(case)]
+    finally:
+        readers.close()
+    found.sort(key=lambda case: case.since)
+    return CaseList(tuple(found[: wanted.limit]), len(found) > wanted.limit)
+
+
+def registry_if_it_loads(application: Application) -> Registry | None:
+    """What the application declares; None where it does not load at the moment."""
+    try:
+        return application.load_registry()
+    except ProcessionError:
+        return None
+
+
+def _matches(wanted: CasesWanted, registry: Registry | None) -> Callable[[Case], bool]:
+    process = registry.find_process(wanted.process) if registry is not None and wanted.process is not None else None
+    operation = (
+        registry.find_operation(wanted.operation) if registry is not None and wanted.operation is not None else None
+    )
+    processes = _names(wanted.process, () if process is None else (process.name, *process.was))
+    operations = _names(wanted.operation, () if operation is None else (operation.id,))
+
+    def is_wanted(case: Case) -> bool:
+        return (
+            (not processes or case.process in processes)
+            and (not operations or case.operation in operations)
+            and (wanted.since is None or case.since >= wanted.since)
+        )
+
+    return is_wanted
+
+
+def _names(asked: str | None, known: Iterable[str]) -> frozenset[str]:
+    """All names under which the store may have what was asked for; none where nothing was."""
+    return frozenset() if asked is None else frozenset({asked, *known})
