@@ -10,17 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from procession.services import (
-    attention,
-    configuration,
-    demo,
-    event_log,
-    health,
-    limiting,
-    records,
-    scaffold,
-    schedules,
-)
+from procession.services import configuration, demo, event_log, health, limiting, records, scaffold, schedules
 
 READ = {
     "procession list": records.InstanceList,
@@ -28,7 +18,7 @@ READ = {
     "procession work list": records.Worklist,
     "procession work show": records.ItemDetail,
     "procession doctor": health.HealthReport,
-    "procession attention": attention.CaseList,
+    "procession message list": records.MessageList,
     "procession config show": configuration.Configuration,
     "procession limit": limiting.LimitList,
     "procession schedule list": schedules.ScheduleList,
@@ -63,8 +53,14 @@ ACTED = {
         **_WAITING,
     },
     "procession work claim, start, save-draft, complete, put-back, withdraw": _ITEM,
-    "procession retry, complete-call, fail-call, cancel": _REPAIR,
+    "procession retry, complete-call, fail-call, suspend, resume, cancel": _REPAIR,
     "procession limit NAME": {"name": "text", "at_once": "number or null", "per_minute": "number or null"},
+    "procession message": {
+        "type": "text: the class",
+        "key": "text",
+        "awaited": "number: how many instances waited for it",
+        "repeated": "yes or no: whether it was sent before, under the same identifier",
+    },
     "procession schedule pause, resume": {
         "schedule": "text: its name",
         "paused": "yes or no",

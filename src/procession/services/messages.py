@@ -1,7 +1,5 @@
 """Sending a message from outside: whoever waits for its class and key gets it, else it is kept until it expires."""
 
-from uuid import UUID
-
 from procession.calendars.durations import Duration, DurationUnclear
 from procession.engine.contract import Decision, View
 from procession.errors import InvalidValue, PerformerError
@@ -52,8 +50,7 @@ async def send(desk: Desk, order: Order, command: SendMessage) -> Answer:
         at_us = view.now_us
         new = NewMessage(new_uuid7(at_us), command.message, key, value, at_us, at_us + kept_us, None, order.actor)
         awaited = view.awaiting_message(command.message, key)
-        outcome = {"message": str(UUID(bytes=new.uuid)), "awaited": awaited}
-        return Decision(outcome=outcome, publishes=new)
+        return Decision(outcome={"awaited": awaited}, publishes=new)
 
     accepted = await desk.submit(order, decide)
     return {**accepted.outcome, "type": command.message, "key": key, "repeated": accepted.repeated}

@@ -15,6 +15,7 @@ from procession.services.commands import (
     CompleteCall,
     CompleteItem,
     Order,
+    SendMessage,
     StartInstance,
 )
 from procession.services.desk import Answer
@@ -70,6 +71,10 @@ class Client:
         """Start an instance; gives its name."""
         answer = await self.ask(name, StartInstance(process, json.dumps(inputs)), "ann")
         return str(answer["instance"])
+
+    async def send(self, name: str, order: str, amount: int) -> Answer:
+        """The bank tells of a payment."""
+        return await self.ask(name, SendMessage("Payment", order, json.dumps({"amount": amount})), "bank")
 
     async def claim(self, instance: str, operation: str, actor: str, *, about: str = "") -> None:
         item = self.item(instance, operation, about=about)

@@ -17,9 +17,10 @@ from procession.services.commands import (
     PutBackItem,
     RetryInstance,
     SaveDraft,
+    SendMessage,
     StartItem,
 )
-from tests.programme.crash import approval, billing, relocation
+from tests.programme.crash import approval, billing, payments, relocation
 from tests.programme.crash.client import Client
 from tests.programme.crash.world import DAY_US
 
@@ -87,6 +88,31 @@ async def play_billing(client: Client) -> None:
     await client.quiet()
 
 
+async def play_payments(client: Client) -> None:
+    """Messages come to one, to several and to nobody; one comes too late for a deadline, one twice, one is expired."""
+    await client.start("first book", "keep", number=2)
+    await client.start("second book", "keep", number=1)
+    await client.start("o1", "sell", order="1")
+    late = await client.start("o2", "sell", order="2")
+    await client.send("o1 paid", "1", 10)
+    await client.send("o1 paid", "1", 10)
+    await client.send("o9 paid", "9", 90)
+    await client.is_refused(SendMessage("Payment", "1", '{"amount": "much"}'), "bank")
+    await client.quiet()
+    await client.time_passes(3 * DAY_US)
+    await client.send("o2 paid", "2", 20)
+    await client.complete(late, "settle", 5, "abe")
+    await client.quiet()
+    await client.send("o3 paid", "3", 30)
+    await client.start("o3", "sell", order="3")
+    gone = await client.start("o4", "sell", order="4")
+    await client.ask("cancel o4", CancelInstance(gone, force=True), "abe", "not wanted")
+    await client.quiet()
+    await client.start("third book", "keep", number=1)
+    await client.start("o5", "sell", order="5")
+    await client.quiet()
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A reference process, what is done with it, how it is mended where it has to be, and whether its run begins without a store."""
@@ -106,6 +132,7 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("approval", approval, play_approval, _ALWAYS | {"I13"}, makes_store=True),
+        Scenario("payments", payments, play_payments, _ALWAYS | {"I13"}),
         Scenario("relocation", relocation, play_relocation, _ALWAYS, most_live=1),
         Scenario(
             "billing", billing, play_billing, _ALWAYS, ("return wrong[0]", 'return wrong[0] if wrong else "none"')

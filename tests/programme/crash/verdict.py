@@ -129,7 +129,7 @@ def _broken_promises(world: World, connection: sqlite3.Connection) -> Iterator[s
             yield f"{answer['name']} was answered {told[answer['name']]}, then {answer['instance']}"
     for name, instance in told.items():
         found = connection.execute(
-            "SELECT i.name FROM request r JOIN instance i ON i.id = r.instance WHERE r.client_id = ?", (name,)
+            "SELECT i.name FROM request r LEFT JOIN instance i ON i.id = r.instance WHERE r.client_id = ?", (name,)
         ).fetchone()
         if found != (instance,):
             yield f"{name} was acknowledged for {instance}, and the store has {found}"
@@ -194,7 +194,9 @@ def _outcome_of(connection: sqlite3.Connection) -> Iterator[str]:
         "SELECT i.name, r.kind, r.actor, r.reason, r.client_id, r.outcome FROM request r LEFT JOIN instance i ON i.id = r.instance"
     ):
         rows.append(("request", *row))
-    for table in ("timer", "service_call", "waiting_event"):
+    for row in connection.execute("SELECT type, key, payload, state, sent_by, taken FROM message"):
+        rows.append(("message", *row))
+    for table in ("timer", "service_call", "receive", "waiting_event"):
         for row in connection.execute(f"SELECT i.name, t.call FROM {table} t JOIN instance i ON i.id = t.instance"):
             rows.append((table, calls.get((row[0], row[1]))))
     yield from sorted(map(repr, rows))
