@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from procession import Function, process
-from procession.control import attempt
+from procession.control import attempt, resource, secret
 from procession.errors import InvalidValue
 from procession.testing import StillWaiting, World, virtual_loop
 from procession.testing import world as made
 from procession.testing.real_io import RealInputOutput
-from procession.testing.stubs import NotAService, StubHasNoAnswer
+from procession.testing.stubs import IsNotProvided, NotAService, StubHasNoAnswer
 from procession.testing.virtual_loop import ThreadTakesTooLong
 from tests.testing.leaving import NoMoreDays, approve, book, leave, print_slip, slip
 
@@ -59,6 +59,30 @@ async def whole() -> None:
 @team.service(attempts=5)
 async def keyed() -> str:
     return attempt().idempotency_key
+
+
+class Database:
+    """What is really there."""
+
+    def look_up(self, number: int) -> str:
+        raise AssertionError("there is none here")
+
+
+class FakeDatabase(Database):
+    """What the tests give."""
+
+    def look_up(self, number: int) -> str:
+        return f"found {number}"
+
+
+@team.service()
+async def look_up(number: int, database: Database = resource(), password: str = secret("PASSWORD")) -> str:
+    return database.look_up(number) + " by " + password
+
+
+@process(owner=team)
+async def looks_up(number: int) -> str:
+    return await look_up(number)
 
 
 @process(owner=team)
@@ -221,7 +245,7 @@ def test_the_network_is_refused_by_the_name_of_the_service(world: World, process
 @pytest.mark.parametrize("process", [calls_out, calls_out_async], ids=["in a thread", "in the loop"])
 def test_the_network_is_there_for_a_test_that_asks_for_real_time(world: World, process: object) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        answering = threading.Thread(target=_answer, args=(server,))
+        answering = threading.Thread(target=_answer, args=(server,), daemon=True)
         answering.start()
         called = world.person("ann").start(process, server.getsockname()[1])  # type: ignore[arg-type]
         answering.join()
@@ -245,6 +269,27 @@ def _answer(server: socket.socket) -> None:
     connection, _ = server.accept()
     with connection:
         connection.sendall(b"hello")
+
+
+# What services are given
+
+
+def test_a_service_is_given_what_the_test_provides_by_its_type(world: World) -> None:
+    world.provide(FakeDatabase(), PASSWORD="hush")
+    assert world.person("ann").start(looks_up, 3).result() == "found 3 by hush"
+
+
+def test_what_nobody_provides_fails_the_test_and_a_stub_needs_nothing(world: World) -> None:
+    ann = world.person("ann")
+    with pytest.raises(
+        IsNotProvided, match=r"needs a resource of the type .*test_services\.Database, and the test provides none"
+    ):
+        ann.start(looks_up, 3)
+    world.provide(FakeDatabase())
+    with pytest.raises(IsNotProvided, match=r'needs the secret PASSWORD.*world\.provide\(PASSWORD="…"\)'):
+        ann.start(looks_up, 3)
+    world.stub(look_up).returns("stubbed")
+    assert ann.start(looks_up, 3).result() == "stubbed"
 
 
 # A machine that dies

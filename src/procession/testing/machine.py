@@ -3,7 +3,7 @@
 import asyncio
 import random
 import shutil
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -89,8 +89,15 @@ class Machine:
 
     def learn(self, thing: Declared) -> None:
         """Have a process, an operation or a class of messages in the application, with all that it reaches."""
-        if not self._reach.add(thing):
-            return
+        if self._reach.add(thing):
+            self._load()
+
+    def provide(self, resources: Iterable[object], secrets: Mapping[str, str]) -> None:
+        """Give services these resources and secrets."""
+        self.services.provide(resources, secrets)
+        self._load()
+
+    def _load(self) -> None:
         self._registry = self._reach.registry(self.services)
         if self._engine is not None:
             self._complete(self._engine.take_source(self._registry, self._reach.release()))

@@ -49,7 +49,7 @@ class Reach:
         module = ModuleType("application")
         for number, thing in enumerate(self._found.values()):
             setattr(module, f"thing_{number}", thing)
-        registry = Registry.of([module])
+        registry = Registry.of([module], services.resource_types)
         stand_ins = {name: services.stand_in(each) for name, each in registry.operations.items()}
         return replace(registry, operations=MappingProxyType(stand_ins))
 

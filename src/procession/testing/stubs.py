@@ -5,13 +5,14 @@ import contextvars
 import copy
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, Generic, cast
 
 from procession.engine.service_threads import ServiceThreads
 from procession.errors import AuthorError
 from procession.language.operations import Operation, P, R, Service
+from procession.language.provided import Need, Provisions, type_name_of
 from procession.testing.real_io import Guard, kept_inside
 
 AnyService = Service[..., Any]
@@ -27,6 +28,12 @@ class NotAService(AuthorError):
     """In a test a stub was put in the place of something that people do: let a person do it."""
 
     code = "not-a-service"
+
+
+class IsNotProvided(AuthorError):
+    """In a test a service ran that needs a resource or a secret, and the test has provided none."""
+
+    code = "is-not-provided"
 
 
 class Stub(Generic[P, R]):
@@ -78,7 +85,8 @@ class ServicesAtWork:
         self._tell = tell
         self._may_go_outside = may_go_outside
         self._stubs: dict[str, Stub[..., Any]] = {}
-        self._stand_ins: dict[int, AnyService] = {}
+        self._resources: dict[str, object] = {}
+        self._secrets: dict[str, str] = {}
         self._in_threads: list[str] = []
         self._threads = ServiceThreads(lambda: None)
         self._dies_in: set[str] = set()
@@ -103,13 +111,22 @@ class ServicesAtWork:
         """The operation as the engine of a test knows it: a service runs here, everything else is as it is."""
         if not isinstance(operation, Service):
             return operation
-        found = self._stand_ins.get(id(operation))
-        if found is None:
-            found = copy.copy(operation)
-            found.body = self._body_for(operation)
-            found.is_async = True
-            self._stand_ins[id(operation)] = found
+        found = copy.copy(operation)
+        found.body = self._body_for(operation)
+        found.is_async = True
         return found
+
+    def provide(self, resources: Iterable[object], secrets: Mapping[str, str]) -> None:
+        """Give services these resources, by their classes and those they are made from, and these secrets."""
+        for each in resources:
+            for cls in type(each).__mro__[:-1]:
+                self._resources[type_name_of(cls)] = each
+        self._secrets.update(secrets)
+
+    @property
+    def resource_types(self) -> frozenset[str]:
+        """The full names of the types of which there are resources."""
+        return frozenset(self._resources)
 
     def in_threads(self) -> list[str]:
         """The services that threads work on; one that was given up counts until it returns."""
@@ -137,7 +154,7 @@ class ServicesAtWork:
                 self.has_died = True
                 await asyncio.get_running_loop().create_future()  # until the engine is dropped
             return result
-        except StubHasNoAnswer as fault:
+        except (StubHasNoAnswer, IsNotProvided) as fault:
             self._tell(fault)
             raise
         finally:
@@ -146,12 +163,15 @@ class ServicesAtWork:
     async def _work(self, service: AnyService, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if (stub := self._stubs.get(service.id)) is not None:
             return await stub._attempt(*args, **kwargs)
+        inputs, provisions = service.inputs.bind(args, kwargs), Provisions(self._resources, self._secrets)
+        if missing := service.lacks(provisions):
+            raise _is_not_provided(service, missing[0])
         if service.is_async:
-            return await service.body(*args, **kwargs)
+            return await service.call(inputs, provisions)
         context = contextvars.copy_context()
         threads = self._threads
         with self._counted(service.id):
-            return await threads.run(lambda: context.run(service.body, *args, **kwargs))
+            return await threads.run(lambda: context.run(service.call, inputs, provisions))
 
     @contextmanager
     def _counted(self, name: str) -> Any:
@@ -161,6 +181,18 @@ class ServicesAtWork:
         finally:
             if name in self._in_threads:
                 self._in_threads.remove(name)
+
+
+def _is_not_provided(service: AnyService, need: Need) -> IsNotProvided:
+    if need.secret is not None:
+        what, how = f"the secret {need.secret}", f'world.provide({need.secret}="…")'
+    else:
+        what, how = f"a resource of the type {need.type_name}", "world.provide(…)"
+    return IsNotProvided(
+        f"{service.id} needs {what}, and the test provides none.",
+        subject=service.id,
+        remedy=f"Put a stub in its place: world.stub(…).returns(…); or provide it: {how}.",
+    )
 
 
 def check_is_service(operation: object) -> None:

@@ -103,6 +103,10 @@ class World:
         self._machine.learn(service)
         return stub
 
+    def provide(self, *resources: object, **secrets: str) -> None:
+        """Give services these resources, each by its class, and these secrets: `provide(FakeDatabase(), MAIL_PASSWORD="…")`."""
+        self._machine.provide(resources, secrets)
+
     def advance(self, written: str | timedelta | None = None) -> None:
         """Let so much time pass ("5 days"), or, without an argument, as much as it takes until something happens.
 
