@@ -317,7 +317,7 @@ def test_a_timer_of_the_language_is_a_call_like_any_other() -> None:
             b"{}",
             decode=lambda value: repr(value),
             rebuild=lambda failure: Declined(),
-            due_us=9 * SECOND,
+            terms=kernel.Terms(9 * SECOND),
         )
 
     case = Driven(main)

@@ -104,6 +104,11 @@ EXAMPLES: dict[Event, tuple[bytes, bytes | None]] = {
         b'"digest":"01010101010101010101010101010101","due":null,"site":3}',
         b"[1]",
     ),
+    CallRequested(5, 1, CallKind.TASK, "Team.approve", b"[1]", b"\1" * 16, 9, 3, "Board"): (
+        b'{"at":5,"call":1,"kind":"CallRequested","request":7,"call_kind":"task","operation":"Team.approve",'
+        b'"digest":"01010101010101010101010101010101","due":9,"site":3,"to":"Board"}',
+        b"[1]",
+    ),
     CallStarted(5, 1, "ann"): (b'{"at":5,"call":1,"kind":"CallStarted","request":7,"performer":"ann"}', None),
     CallCompleted(5, 1, b"true", None): (
         b'{"at":5,"call":1,"kind":"CallCompleted","request":7,"performer":null}',

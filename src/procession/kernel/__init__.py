@@ -5,6 +5,7 @@
 
 from .call import Call, WorkCall, current, now_us, perform, publish, random, request, set_attributes, to_be_awaited, uuid4
 from .commands import (
+    NO_TERMS,
     CancelInstance,
     Command,
     CompleteInstance,
@@ -17,6 +18,7 @@ from .commands import (
     RefusedInProcess,
     RequestCall,
     SetAttributes,
+    Terms,
     WithdrawCall,
     event_of,
 )
@@ -55,6 +57,7 @@ __all__ = [
     "CALL",
     "GOES_ON",
     "INSTANCE",
+    "NO_TERMS",
     "TIMER",
     "TIMER_OPERATION",
     "AttributesSet",
@@ -103,6 +106,7 @@ __all__ = [
     "Site",
     "StackFrame",
     "Teardown",
+    "Terms",
     "TimerFired",
     "WithdrawCall",
     "WorkCall",

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from procession.errors import OutsideProcess, Withdrawn
 
-from .commands import PublishMessage, SetAttributes
+from .commands import NO_TERMS, PublishMessage, SetAttributes, Terms
 from .events import CallKind, Failure
 from .instance import Instance
 from .loop import Ending, Entry, Loop
@@ -127,12 +127,12 @@ def request(
     *,
     decode: Callable[[bytes], R],
     rebuild: Callable[[Failure], Exception],
-    due_us: int | None = None,
+    terms: Terms = NO_TERMS,
 ) -> Call[R]:
     """Asks for an operation or a timer at once, and gives the handle. It ends with the branch that asked, if it is open then."""
     home = _home(operation)
     call: Call[R] = _HANDLES.get(kind, Call)(home, kind, operation, decode, rebuild, False)
-    call.ask(input, due_us)
+    call.ask(input, terms)
     if home.current is not None and call.number:
         call.belong_to(home.current)
     return call
@@ -145,11 +145,11 @@ async def perform(
     *,
     decode: Callable[[bytes], R],
     rebuild: Callable[[Failure], Exception],
-    due_us: int | None = None,
+    terms: Terms = NO_TERMS,
 ) -> R:
     """Asks for an operation or a timer and waits for its end. Cancelling the wait withdraws the call, at once."""
     call = Call(_home(operation), kind, operation, decode, rebuild, True)
-    call.ask(input, due_us)
+    call.ask(input, terms)
     return await call
 
 

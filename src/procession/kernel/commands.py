@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio.events import _get_running_loop
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .events import (
     AttributesSet,
@@ -22,6 +23,16 @@ from .events import (
 from .site import BranchStack, Site
 
 
+class Terms(NamedTuple):
+    """What is asked beside the input: when a timer is due, or work should be done, and to whom it is offered. Never compared."""
+
+    due_us: int | None = None
+    offered_to: str | None = None
+
+
+NO_TERMS = Terms()
+
+
 @dataclass(frozen=True, slots=True)
 class RequestCall:
     """Have the operation done, or the timer set, and tell the instance how it ended under this number."""
@@ -32,6 +43,7 @@ class RequestCall:
     input: bytes
     due_us: int | None
     site: Site
+    offered_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +177,8 @@ def event_of(command: Command, at_us: int, *, digest: bytes = b"", site: int = 0
     """The fact that the host records for a command of this kernel, at the time of the event that caused it."""
     match command:
         case RequestCall():
-            return CallRequested(
-                at_us, command.call, command.kind, command.operation, command.input, digest, command.due_us, site
-            )
+            asked = (at_us, command.call, command.kind, command.operation, command.input)
+            return CallRequested(*asked, digest, command.due_us, site, command.offered_to)
         case WithdrawCall():
             return CallWithdrawn(at_us, command.call, command.reason, by_program=True)
         case SetAttributes():

@@ -47,7 +47,10 @@ class InstanceStarted:
 
 @dataclass(frozen=True, slots=True)
 class CallRequested:
-    """The program asked for an operation or a timer. `digest` and `site` are the host's; replay compares no site."""
+    """The program asked for an operation or a timer. `digest` and `site` are the host's; replay compares no site.
+
+    `due_us` is when a timer is due, or when work should be done if the program says so; `offered_to` whom it says may do it.
+    """
 
     at_us: int
     call: int
@@ -57,6 +60,7 @@ class CallRequested:
     digest: bytes
     due_us: int | None
     site: int
+    offered_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from .commands import (
     RecordResult,
     RequestCall,
     SetAttributes,
+    Terms,
     WithdrawCall,
 )
 from .events import (
@@ -138,15 +139,15 @@ class History:
         self.divergence: Divergence | None = None
 
     def request(
-        self, kind: CallKind, operation: str, payload: bytes, *, due_us: int | None, created_at: Site
+        self, kind: CallKind, operation: str, payload: bytes, *, terms: Terms, created_at: Site
     ) -> tuple[int, int | None]:
         """Asks for a call. Gives its number, and its due time: in replay the recorded one, which is never computed again."""
         number = self.next_call
         self.next_call = number + 1
         if self.recorded is None:
             site = site_from(sys._getframe(2), created_at)
-            self.commands.append(RequestCall(number, kind, operation, payload, due_us, site))
-            return number, due_us
+            self.commands.append(RequestCall(number, kind, operation, payload, terms.due_us, site, terms.offered_to))
+            return number, terms.due_us
         recorded = self._next_recorded()
         if (
             type(recorded) is CallRequested
@@ -159,7 +160,7 @@ class History:
             # The digest differs: equal by value, perhaps.
             if self._same_input(recorded, RequestCall(number, kind, operation, payload, recorded.due_us, ())):
                 return number, recorded.due_us
-        made = RequestCall(number, kind, operation, payload, due_us, site_from(sys._getframe(1), created_at))
+        made = RequestCall(number, kind, operation, payload, terms.due_us, site_from(sys._getframe(1), created_at))
         raise self._diverged(recorded, made, number)
 
     def ask(self, command: Command) -> None:

@@ -17,7 +17,7 @@ from types import CodeType, FrameType
 from typing import Any, Never
 
 from .branch import EAGER_DEPTH, WAKING, Branch, BranchLoop, Waitable, enter_task, leave_task
-from .commands import HaltInstance, RefusedInProcess, WithdrawCall
+from .commands import HaltInstance, RefusedInProcess, Terms, WithdrawCall
 from .events import CallKind, CallWithdrawn, Failure
 from .history import Program
 from .site import end_of_path
@@ -102,18 +102,18 @@ class Entry(Waitable):
         self.due_us: int | None = None
         self.owner: Branch | None = None
 
-    def ask(self, payload: bytes, due_us: int | None) -> None:
+    def ask(self, payload: bytes, terms: Terms) -> None:
         """Gets its number from the history, and stands open under it."""
         home = self.home
         if home.dead:
             self.state = CallState.WITHDRAWN
             return
-        if due_us is not None and due_us >= 253_402_300_800_000_000:
+        if terms.due_us is not None and terms.due_us >= 253_402_300_800_000_000:
             raise OverflowError("A timer is due after the year 9999: wait for something that happens before.")
         branch = home.current
         error = sys.exception()
         self.number, self.due_us = home.history.request(
-            self.kind, self.operation, payload, due_us=due_us, created_at=() if branch is None else branch.created_at
+            self.kind, self.operation, payload, terms=terms, created_at=() if branch is None else branch.created_at
         )
         home.open[self.number] = self
         if error is not None:
@@ -166,7 +166,7 @@ class Timer(Entry):
     def __init__(self, home: Loop, due_us: int, turn: Turn) -> None:
         super().__init__(home, CallKind.TIMER, TIMER_OPERATION, False)
         self._turn = turn
-        self.ask(b"", due_us)
+        self.ask(b"", Terms(due_us))
 
     def has_ended(self, ending: Ending, performer: str | None) -> None:
         if self.state is CallState.COMPLETED:

@@ -14,7 +14,7 @@ from uuid import UUID
 from procession import kernel
 from procession.calendars.durations import Duration, DurationUnclear
 from procession.errors import AuthorError, InvalidValue, OutsideProcess, PayloadTooLarge
-from procession.kernel import TIMER_OPERATION, CallKind, Failure, HaltInstance
+from procession.kernel import TIMER_OPERATION, CallKind, Failure, HaltInstance, Terms
 from procession.language.codec import ValueCodec
 from procession.language.functions import Written
 from procession.language.names import normal_name
@@ -79,7 +79,7 @@ async def _until(moment: datetime) -> Elapsed:
 async def _timer(due_us: int) -> Elapsed:
     elapsed = Elapsed(_moment(due_us))
     return await kernel.perform(
-        CallKind.TIMER, TIMER_OPERATION, b"", decode=lambda _: elapsed, rebuild=_no_failure, due_us=due_us
+        CallKind.TIMER, TIMER_OPERATION, b"", decode=lambda _: elapsed, rebuild=_no_failure, terms=Terms(due_us)
     )
 
 

@@ -4,21 +4,24 @@ The object that `@function.task` or `@function.service` leaves in place of the a
 knows how its inputs and its result cross a hand-off, and what the performer is to be told; not who that is, nor when.
 """
 
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+import copy
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Generic, ParamSpec, Self, TypeVar, cast
 
 from procession import kernel
 from procession.calendars.durations import Duration
 from procession.errors import InvalidValue, NotDeclarable, OutsideProcess
-from procession.kernel import Call, CallKind, WorkCall
+from procession.kernel import NO_TERMS, Call, CallKind, Terms, WorkCall
 from procession.language.codec import ArgumentsCodec, ValueCodec
 from procession.language.declarations import Declared, checked_name, former_names
 from procession.language.failures import DeclaredErrors
 from procession.language.fields import label_of
 from procession.language.provided import Need, Provisions, needs_among, refuse_marks
+from procession.language.overrides import Overrides, checked_rule, chosen_by
 from procession.language.selection import Selection
 from procession.language.signed import Signed
 
@@ -157,7 +160,9 @@ class Operation(Signed[R], Generic[P, R]):
         if kernel.current() is None:
             raise self._outside()
         raw = self._written(args, kwargs)
-        return await kernel.perform(self.kind, self.id, raw, decode=self._recorded, rebuild=self.errors.rebuild)
+        return await kernel.perform(
+            self.kind, self.id, raw, decode=self._recorded, rebuild=self.errors.rebuild, terms=self._terms(raw)
+        )
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """Asks for the operation at once and gives the call: `await call` is its result, `await call.started()` its start.
@@ -167,7 +172,13 @@ class Operation(Signed[R], Generic[P, R]):
         if kernel.current() is None:
             raise self._outside()
         raw = self._written(args, kwargs)
-        return kernel.request(self.kind, self.id, raw, decode=self._recorded, rebuild=self.errors.rebuild)
+        return kernel.request(
+            self.kind, self.id, raw, decode=self._recorded, rebuild=self.errors.rebuild, terms=self._terms(raw)
+        )
+
+    def _terms(self, raw: bytes) -> Terms:
+        """What a call with these inputs asks for otherwise than is declared."""
+        return NO_TERMS
 
     @property
     def known_as(self) -> str:
@@ -187,6 +198,48 @@ class Operation(Signed[R], Generic[P, R]):
 
 class Personal(Operation[P, R], Generic[P, R, F]):
     """An operation done by people, or by an outside system. `F` is what the performer hands in."""
+
+    derives = False
+
+    def __init__(self, declared: Declared, function: "BusinessFunction", naming: Naming) -> None:
+        super().__init__(declared, function, naming)
+        self._overrides = Overrides()
+        # A list, so that what `options` gave before knows a rule that is declared later.
+        self._rules: list[Callable[..., Selection]] = []
+
+    def options(
+        self,
+        *,
+        by: Selection | None = None,
+        due: str | timedelta | datetime | None = None,
+        priority: object = None,
+    ) -> Self:
+        """The same operation, asked for otherwise: `await approve.options(due="1 day")(days)`.
+
+        `by` says who may do it; `due` when it should be done: a duration from the request, or a moment. What is not
+        given stays as it is declared. There are no priorities yet: `priority` is refused.
+        """
+        other = copy.copy(self)
+        other._overrides = self._overrides.with_these(by, due, priority)
+        return other
+
+    def performers(self, rule: Callable[P, Selection]) -> Callable[P, Selection]:
+        """Declares who may do it, by the inputs: a function of the same parameters below `@approve.performers`.
+
+        It is asked when the operation is, and counts instead of the `by` that is declared; `options(by=…)` counts most.
+        """
+        names = self.declared.parameter_names
+        checked_rule(rule, names[1:] if self.derives else names, self.id)
+        if self._rules:
+            raise self.declared.fault(f"There are two rules for who may do {self.id}.", "Leave one of them out.")
+        self._rules.append(rule)
+        return rule
+
+    def _terms(self, raw: bytes) -> Terms:
+        by = self._overrides.by
+        if by is None and self._rules:
+            by = chosen_by(self._rules[0], self.id, self.inputs.call(self.inputs.decode(raw)))
+        return Terms(self._overrides.due_us(), None if by is None else by.name)
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> WorkCall[R]:
         """Asks for the operation at once and gives the call, as `Operation.request` does. `pick` takes it as an alternative."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from procession import Function, after, attribute, deadline, each, first, pick, process, together
 from procession.control import n_of
-from procession.people import role
+from procession.people import Selection, role
 
 team = Function("Team", owner="ann@acme.example")
 nobody = Function("Team")  # refused
@@ -47,6 +47,16 @@ async def pay(days: int) -> bool:
     return days > 1
 
 
+@judge.performers  # refused
+def who_judges(reason: str) -> Selection:
+    return role(reason)
+
+
+@approve.performers  # refused
+def who_approves(days: int, reason: str = "") -> str:
+    return reason * days
+
+
 @process(owner="Team")  # refused
 async def orphan(days: int) -> bool:
     return days > 1
@@ -85,6 +95,10 @@ async def leave(days: int, reason: str) -> str:
     await each(book, [1, 2], until=lambda opinions: opinions)  # refused
     group = each(book, growing=True)
     group.add("three")  # refused
+    await approve.options(due=3)(days)  # refused
+    await approve.options(by="Board")(days)  # refused
+    await approve.options(due="1 day")("three")  # refused
+    await book.options(due="1 day")(days)  # refused
     await book.request(days, "x")  # refused
     wrong: bool = await book.request(days)  # refused
     async with deadline(3):  # refused

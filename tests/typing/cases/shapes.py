@@ -26,7 +26,7 @@ from procession import (
     until,
 )
 from procession.control import Group, WorkCall, log, n_of, random, uuid4
-from procession.people import role
+from procession.people import Selection, role
 
 team = Function("Team", owner="ann@acme.example")
 
@@ -172,6 +172,20 @@ async def children(days: int) -> str:
         one = group.create_task(children(days))
     assert_type(one.result(), str)
     return await children(days)
+
+
+@judge.performers
+def who_judges(days: int, *, strict: bool = False) -> Selection:
+    return role("Judges" if strict else "Team")
+
+
+@process(owner=team)
+async def offers(moment: datetime) -> None:
+    assert_type(await approve.options(by=role("Board"), due="1 day")(3, reason="fun"), Approved | Declined)
+    urgent: WorkCall[str] = judge.options(due=moment).request(3, strict=True)
+    assert_type(await pick(urgent, after("1 day")), str | Elapsed)
+    assert_type(await each(judge.options(due="1 hour"), [1, 2]), list[str])
+    assert_type(who_judges(3, strict=True), Selection)
 
 
 @process(owner=team)
