@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from procession import Function, after, attribute, deadline, process
+from procession import Function, after, attribute, deadline, process, publish, receive
 from procession.people import role
 
 team = Function("Team", owner="ann@acme.example")
@@ -100,3 +100,26 @@ async def sleeps(times: int) -> None:
     """Nobody hears of it."""
     for _ in range(times):
         await after("2 days")
+
+
+@dataclass(frozen=True)
+class CalledBack:
+    """Somebody is wanted at their work."""
+
+    why: str
+
+
+@process(owner=team, title="{name} is away")
+async def away(name: str) -> str:
+    """Until they are called back, or a month has passed."""
+    try:
+        async with deadline("30 days"):
+            return (await receive(CalledBack, key=name)).why
+    except TimeoutError:
+        return "nothing happened"
+
+
+@process(owner=team)
+async def call_back(name: str) -> None:
+    """Calls somebody back."""
+    publish(CalledBack("by a process"), key=name)

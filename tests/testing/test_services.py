@@ -76,7 +76,7 @@ class FakeDatabase(Database):
 
 
 @team.service()
-async def look_up(number: int, database: Database = resource(), password: str = secret("PASSWORD")) -> str:
+async def look_up(number: int, database: Database = resource(), password: str = secret("PASSWORD")) -> str:  # noqa: B008
     return database.look_up(number) + " by " + password
 
 

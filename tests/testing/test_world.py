@@ -17,9 +17,12 @@ from procession.testing.worlds import KnownAlready, ProcessHalted
 from procession.work.worklist import Held, NotOffered
 from tests.testing.buying import NotApproved, Opinion, Request, buy, check_budget
 from tests.testing.leaving import (
+    CalledBack,
     approve,
     approve_instead,
+    away,
     book,
+    call_back,
     daily,
     leave,
     once,
@@ -207,6 +210,23 @@ def test_what_a_process_starts_is_found_and_answered_like_anything_else(world: W
     assert rest.state == "running"
     bob.complete(approve, False)
     assert rest.result() == "let us talk"
+
+
+def test_a_message_reaches_whoever_waits_for_it_and_is_kept_for_others(world: World) -> None:
+    ann = world.person("ann")
+    bob_is_away, cleo_is_away = ann.start(away, "bob"), ann.start(away, "cleo")
+    world.send(CalledBack("a fire"), key="bob")
+    assert bob_is_away.result() == "a fire"
+    with pytest.raises(StillWaiting, match="waits for the message CalledBack"):
+        cleo_is_away.result()
+    ann.start(call_back, "cleo")
+    assert cleo_is_away.result() == "by a process"
+    world.send(CalledBack("too early"), key="dan")
+    assert ann.start(away, "dan").result() == "too early"
+    waits = ann.start(away, "eve")
+    world.crash()
+    world.advance("30 days")
+    assert waits.result() == "nothing happened"
 
 
 # Time

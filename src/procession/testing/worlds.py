@@ -13,9 +13,11 @@ from procession.calendars.durations import Duration
 from procession.engine.clock import VirtualClock
 from procession.errors import AuthorError
 from procession.kernel import InstanceState
+from procession.language.messages import codec_of
 from procession.language.operations import BusinessFunction, P, Personal, R, Service
 from procession.language.process import Process
 from procession.language.selection import Role
+from procession.services.commands import Order, SendMessage
 from procession.services.histories import read_history, replay_history
 from procession.store import InstanceFilter, WorkItemRow
 from procession.testing.expectations import Expectation
@@ -27,6 +29,8 @@ from procession.testing.telling import Telling
 from procession.work.performers import Performer
 
 MONDAY = "2026-03-02 09:00"
+OUTSIDE = "outside"
+"""Who sends what comes from outside."""
 
 
 class ProcessHalted(AuthorError):
@@ -102,6 +106,14 @@ class World:
         stub = self._machine.services.stub(service)
         self._machine.learn(service)
         return stub
+
+    def send(self, message: object, *, key: str) -> None:
+        """Send a message from outside: whoever waits for its class and key gets it, else the first that asks."""
+        self._machine.learn(type(message))
+        text = codec_of(type(message)).encode(message).decode()
+        command = SendMessage(type(message).__name__, key, text)
+        self._machine.run(self._machine.office.perform(Order(command, OUTSIDE)))
+        self._check_halts()
 
     def provide(self, *resources: object, **secrets: str) -> None:
         """Give services these resources, each by its class, and these secrets: `provide(FakeDatabase(), MAIL_PASSWORD="…")`."""

@@ -60,6 +60,8 @@ def test_everything(world: World) -> None:
     world.advance(timedelta(days=1))
     world.advance()
     world.crash(during=book)
+    world.send(Opinion(True), key="a trip")
+    world.provide(Opinion(True), PASSWORD="hush")
     world.replay("history.json", leave)
     assert approve in request.waits_for
 
