@@ -58,12 +58,6 @@ async def approve(request: Request) -> Opinion:
     ...
 
 
-@management.task(effort="5 minutes", due="3 days", by=role("next manager"))
-async def approve_instead(request: Request) -> Opinion:
-    """May we buy this? The first manager did not answer in time."""
-    ...
-
-
 @purchasing.service()
 def place_order(request: Request, reservation: str) -> Order:
     raise AssertionError("the supplier is not here")
@@ -78,7 +72,7 @@ async def buy(request: Request) -> Order:
         async with deadline("5 days"):
             opinion = await approve(request)
     except TimeoutError:
-        opinion = await approve_instead(request)
+        opinion = await approve.options(by=role("next manager"))(request)
     if not opinion.approved:
         raise NotApproved(opinion.remark)
     return await place_order(request, reservation)
