@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from procession import Function, after, attribute, deadline, each, first, pick, process, together
+from procession import Function, after, attribute, deadline, each, first, pick, process, publish, receive, together
 from procession.control import n_of
 from procession.people import Selection, role
 
@@ -89,6 +89,10 @@ async def leave(days: int, reason: str) -> str:
     await pick(book(days), after("2 days"))  # refused
     await pick(approve(days), judge.request(days))  # refused
     chosen: bool = await pick(approve.request(days), after("2 days"))  # refused
+    await receive(Opinion)  # refused
+    await receive(Opinion, key=17)  # refused
+    received: bool = await receive(Opinion, key="17")  # refused
+    publish(Opinion(True), "17")  # refused
     await each(book, ["one", "two"])  # refused
     await each(book(days), [1, 2])  # refused
     booked: list[bool] = await each(book, [1, 2])  # refused

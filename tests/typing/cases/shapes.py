@@ -22,6 +22,8 @@ from procession import (
     now,
     pick,
     process,
+    publish,
+    receive,
     together,
     until,
 )
@@ -142,6 +144,15 @@ async def choices(moment: datetime) -> None:
     assert_type(await pick(judge.request(2), after("2 days")), str | Elapsed)
     assert_type(await pick(judge.request(1), until(moment), approve.request(1)), str | Elapsed | Approved | Declined)
     assert_type(await pick([judge.request(n) for n in (1, 2)]), str)
+
+
+@process(owner=team)
+async def messages(key: str) -> None:
+    publish(Opinion(good=True), key=key, expires="1 day")
+    assert_type(await receive(Opinion, key=key), Opinion)
+    assert_type(await pick(receive(Opinion, key=key), judge.request(1), after("1 day")), Opinion | str | Elapsed)
+    assert_type(await together(receive(Opinion, key="a"), receive(Approved, key="b")), tuple[Opinion, Approved])
+    assert_type(await first(receive(Opinion, key="a"), after("1 day")), Opinion | Elapsed)
 
 
 @process(owner=team)
