@@ -228,6 +228,8 @@ def test_a_thread_that_works_too_long_fails_the_test_by_name(world: World, monke
     try:
         with pytest.raises(ThreadTakesTooLong, match=r"Machines\.stuck has worked for 0\.05 seconds of real time"):
             world.person("ann").start(is_stuck)
+        world.close()  # as the fixture does once more
+        assert asyncio.all_tasks(world._machine._loop) == set()
     finally:
         gate.set()
 

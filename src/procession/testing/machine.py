@@ -139,14 +139,25 @@ class Machine:
         self.run(_rest())
 
     def close(self) -> None:
-        """End it all."""
+        """End it all. A second time does nothing."""
+        if self._loop.is_closed():
+            return
         try:
             if self._engine is not None:
                 self.services.let_go()
                 engine, self._engine = self._engine, None
                 self._loop.run_until_complete(engine.close(at_once=True))
+            self._loop.run_until_complete(self._cancel_the_rest())
         finally:
             self._loop.close()
+
+    async def _cancel_the_rest(self) -> None:
+        """What a fault of the test has left in the middle."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=1)
 
     @property
     def _path(self) -> Path:

@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple
 
 from procession.engine.clock import VirtualClock
-from procession.errors import AuthorError
+from procession.errors import AuthorError, InternalError
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -95,6 +95,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self._idle.set_result(timeout)
         elif timeout is not None:
             self.move(timeout)
+        else:
+            raise InternalError(
+                "The loop of a test waits for something that never comes.", remedy="Please report this."
+            )
         return []
 
     def _wait_for_threads(self) -> list[tuple[selectors.SelectorKey, int]]:
