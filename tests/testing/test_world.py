@@ -10,7 +10,7 @@ from procession import Function, process
 from procession.errors import InvalidValue
 from procession.kernel import InstanceState
 from procession.testing import StillWaiting, World
-from procession.testing.machine import NothingIsDue, WorldIsAtWork
+from procession.testing.machine import NothingIsDue, WorldHasEnded, WorldIsAtWork
 from procession.testing.performers import NotOneItem
 from procession.testing.running import HasNoResult
 from procession.testing.worlds import KnownAlready, ProcessHalted
@@ -384,3 +384,5 @@ def test_a_world_can_be_had_without_pytest() -> None:
         bob.complete(approve, True)
         assert request.result() == "booked 3"
         assert w.now.year == 2026
+    with pytest.raises(WorldHasEnded):
+        bob.start(leave, 3, "a trip")

@@ -48,6 +48,12 @@ class WorldIsAtWork(AuthorError):
     code = "world-is-at-work"
 
 
+class WorldHasEnded(AuthorError):
+    """In a test a command was given to a world that has ended."""
+
+    code = "world-has-ended"
+
+
 class Machine:
     """An engine on a store in `folder`, on a loop of its own. `people` may grow while it runs."""
 
@@ -185,6 +191,9 @@ class Machine:
         return self._real_time and self.services.running > 0
 
     def _complete(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            work.close()
+            raise WorldHasEnded("The world has ended.", remedy="Give commands within the test, or the `with` block.")
         if self._loop.is_running() or _a_loop_runs():
             work.close()
             raise WorldIsAtWork(
