@@ -31,8 +31,15 @@ from tests.contract.subject import FAST
 
 # The first reads one row, from the end of the table; the other an index that has nothing but what failed.
 SCANNING = {"view._LAST_REQUEST_US", "worklist_queries._FAILED_BODIES"}
-# What these sort is the items of one instance, the calls in attention, and what failed: few.
-SORTED = {"worklist_queries._FAILED_BODIES", "view._OPEN_ITEMS", "view._ATTENTION", "worklist_queries._OF_INSTANCE"}
+# What these sort is the items of one instance, its children, the calls in attention, and what failed: few.
+SORTED = {
+    "instance_queries._CHILDREN",
+    "instance_queries._OPEN_CHILDREN",
+    "worklist_queries._FAILED_BODIES",
+    "view._OPEN_ITEMS",
+    "view._ATTENTION",
+    "worklist_queries._OF_INSTANCE",
+}
 
 
 def prepared() -> Iterator[tuple[str, Prepared]]:

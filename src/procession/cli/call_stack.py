@@ -22,6 +22,8 @@ def show_instance(detail: "InstanceDetail", zone: tzinfo, *, verbose: bool) -> N
     say(f"{row.instance}  {row.title}  {row.state}", STATE_STYLES.get(row.state, "bold"))
     key = f", business key {row.business_key}" if row.business_key else ""
     say(f"process {row.process}{key}, started by {row.initiator} at {local(row.started, zone)}")
+    if row.parent is not None:
+        say(f"child of {row.parent}")
     if row.ended is not None:
         say(f"{row.state} at {local(row.ended, zone)}")
     if detail.failure is not None:
@@ -33,8 +35,9 @@ def show_instance(detail: "InstanceDetail", zone: tzinfo, *, verbose: bool) -> N
     if detail.attributes:
         _show_value("attributes", detail.attributes)
     if detail.halt is not None:
-        _show_halt(detail.halt, zone, verbose=verbose)
+        show_halt(detail.halt, zone, verbose=verbose)
     _show_branches(detail, zone)
+    _show_children(detail)
     _show_items(detail, zone)
     if detail.history:
         _show_history(detail.history, zone)
@@ -86,6 +89,8 @@ def _show_wait(instance: str, wait: "Wait", zone: tzinfo, *, lead: str = "waits 
             say(f"  {lead} {whom} to do {wait.title} (item {wait.item}), {since}{due}{late}", "cyan")
         case "service":
             _show_service(instance, wait, since, zone, lead)
+        case "child":
+            _show_child(wait, since, lead)
         case "message":
             say(f"  {lead} the message {wait.title} (call {wait.call}), {since}", "cyan")
         case _:
@@ -109,7 +114,27 @@ def _show_service(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: s
         say(f"  last error: {last_error}", "yellow")
 
 
-def _show_halt(halt: "HaltShown", zone: tzinfo, *, verbose: bool) -> None:
+def _show_child(wait: "Wait", since: str, lead: str) -> None:
+    if wait.instance is None:
+        say(f"  {lead} an instance of {wait.operation} that is still to begin (call {wait.call}), {since}", "cyan")
+        return
+    say(f"  {lead} its child {wait.instance}, {wait.title} (call {wait.call}), {since}; {wait.state}", "cyan")
+    if wait.halt is not None:
+        say(f"  which halted: {wait.halt}", "red")
+        say(f"  then: procession show {wait.instance}, and procession retry {wait.instance}")
+
+
+def _show_children(detail: "InstanceDetail") -> None:
+    if not detail.children:
+        return
+    heading("Children")
+    for child in detail.children:
+        indent = "  " * child.depth
+        say(f"{indent}{child.instance}  {child.title}  {child.state}", STATE_STYLES.get(child.state, ""))
+
+
+def show_halt(halt: "HaltShown", zone: tzinfo, *, verbose: bool) -> None:
+    """Why it stands still: the business call stack, what happened there, and what to do; Python's own where that is wanted."""
     say()
     say(f"Halted at {local(halt.at, zone)} ({halt.code}):", "bold red")
     if halt.branches:

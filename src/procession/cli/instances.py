@@ -1,4 +1,4 @@
-"""`procession start`, `list`, `show`, `retry`, `cancel`: instances of processes."""
+"""`procession start`, `list`, `show`, `retry`, `suspend`, `resume`, `cancel`: instances of processes."""
 
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +28,10 @@ def declare(app: typer.Typer) -> None:
     command(
         app, "retry", example='procession retry leave-17 --reason "mail server is back"', panel=REPAIRING, acts=True
     )(retry)
+    command(
+        app, "suspend", example='procession suspend leave-17 --reason "until the audit"', panel=REPAIRING, acts=True
+    )(suspend)
+    command(app, "resume", example="procession resume leave-17", panel=REPAIRING, acts=True)(resume)
     command(app, "cancel", example='procession cancel leave-17 --reason "entered twice"', panel=REPAIRING, acts=True)(
         cancel
     )
@@ -104,13 +108,18 @@ def list_instances(
     process: Annotated[str | None, typer.Option("--process", help="Only of this process.")] = None,
     state: Annotated[
         list[str] | None,
-        typer.Option("--state", help="Only in this state: running, cancelling, completed, failed, cancelled, halted."),
+        typer.Option(
+            "--state", help="Only in this state: running, cancelling, completed, failed, cancelled, halted, suspended."
+        ),
     ] = None,
     text: Annotated[
         str | None, typer.Option("--text", help="Only with this text in title, name or business key.")
     ] = None,
     since: Annotated[
         str | None, typer.Option("--since", help='Only started since: a date, a time, or an age such as "3 days".')
+    ] = None,
+    children_of: Annotated[
+        str | None, typer.Option("--children-of", metavar="INSTANCE", help="Only the children of this instance.")
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="NUMBER", parser=whole_number(1, 10_000), help="At most so many.")
@@ -128,7 +137,7 @@ def list_instances(
     states = tuple(InstanceState(each) for each in state or [])
     moment = None if since is None else read_since(since, application.zone)
     with Reading(application) as reading:
-        found = reading.instances(Wanted(process, states, text, moment, limit))
+        found = reading.instances(Wanted(process, states, text, moment, limit, children_of))
 
     def in_words() -> None:
         _show_list(found, application.zone)
@@ -157,8 +166,9 @@ def _show_list(found: "InstanceList", zone: tzinfo) -> None:
     if not found.instances:
         say("No instances.")
         return
+    has_children = any(row.parent for row in found.instances)
     table(
-        ("instance", "title", "state", "started", "by", "ended", "key"),
+        ("instance", "title", "state", "started", "by", "ended", "key", *(("child of",) if has_children else ())),
         [
             (
                 row.instance,
@@ -168,6 +178,7 @@ def _show_list(found: "InstanceList", zone: tzinfo) -> None:
                 row.initiator,
                 local(row.ended, zone),
                 row.business_key or "",
+                *((row.parent or "",) if has_children else ()),
             )
             for row in found.instances
         ],
@@ -229,6 +240,28 @@ def cancel(
     from procession.services.commands import CancelInstance
 
     repair(invocation, CancelInstance(instance, force))
+
+
+def suspend(
+    invocation: Invocation,
+    instance: InstanceArgument,
+    timers: Annotated[
+        str, typer.Option("--timers", help="run: what is due meanwhile is applied on resume; stop: all is due later.")
+    ] = "run",
+) -> None:
+    """Have an instance stand still until it is resumed: its items refuse, what comes for it waits."""
+    from procession.services.commands import SuspendInstance
+
+    if timers not in ("run", "stop"):
+        raise typer.BadParameter("say run or stop", param_hint="--timers")
+    repair(invocation, SuspendInstance(instance, timers))
+
+
+def resume(invocation: Invocation, instance: InstanceArgument) -> None:
+    """Have a suspended instance go on, with what came for it meanwhile."""
+    from procession.services.commands import ResumeInstance
+
+    repair(invocation, ResumeInstance(instance))
 
 
 def repair(invocation: Invocation, order: object) -> None:

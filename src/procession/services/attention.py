@@ -14,6 +14,7 @@ from procession.kernel import InstanceState
 from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.call_stacks import halt_of
+from procession.services.families import ancestors_of
 from procession.services.last_errors import last_error_shown
 from procession.services.places import Places
 from procession.services.records import moment
@@ -103,8 +104,8 @@ def _halted(scene: Scene) -> Iterator[Case]:
         halt = halt_of(row, places, 0)
         if halt is None:
             continue
-        parent = view.instances.find(row.parent) if row.parent is not None else None
-        waits = f" {parent.name} waits for it." if parent is not None else ""
+        above = ", ".join(each.name for each in ancestors_of(view, row))
+        waits = f" What waits for it: {above}." if above else ""
         yield _of_instance(
             CaseKind.HALTED,
             row,

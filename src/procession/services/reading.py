@@ -18,6 +18,7 @@ from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.call_stacks import halt_of, open_requests, stacks_of
 from procession.services.desk import NoSuchInstance
+from procession.services.families import parent_of, tree_of, waits_for_children
 from procession.services.foreseeing import Foreseen, foresee_withdrawal
 from procession.services.former_roles import with_former_roles
 from procession.services.forms import form_fields
@@ -68,6 +69,7 @@ class Wanted:
     text: str | None = None
     since: datetime | None = None
     limit: int = 50
+    children_of: str | None = None
 
 
 class Reading:
@@ -107,12 +109,21 @@ class Reading:
         return self._stored or self.application.load_registry()
 
     def instances(self, wanted: Wanted) -> InstanceList:
-        """Instances, newest first."""
+        """Instances, newest first. Raises `NoSuchInstance` where there is none whose children are asked for."""
         since_us = None if wanted.since is None else int(wanted.since.timestamp() * 1_000_000)
-        chosen = InstanceFilter(self._names_of(wanted.process), wanted.states, None, wanted.text, since_us)
         with self._snapshot() as view:
+            parent = self._find(view, wanted.children_of) if wanted.children_of is not None else None
+            if wanted.children_of is not None and parent is None:
+                raise _no_instance(wanted.children_of)
+            chosen = InstanceFilter(
+                self._names_of(wanted.process),
+                wanted.states,
+                text=wanted.text,
+                since_us=since_us,
+                parent=None if parent is None else parent.id,
+            )
             rows = [] if view is None else view.instances.list(chosen, limit=wanted.limit + 1)
-        summaries = tuple(_summary(row) for row in rows[: wanted.limit])
+            summaries = tuple(_summary(row, view) for row in rows[: wanted.limit])
         return InstanceList(summaries, len(rows) > wanted.limit, self.engine_note)
 
     def instance(self, reference: str, *, with_variables: bool = False, with_history: bool = False) -> InstanceDetail:
@@ -130,17 +141,18 @@ class Reading:
             if note and self.newer_source is not None and self._stored is None:
                 note = f"What the engine runs cannot be replayed here, since it is not what is on disk. {note}"
             return InstanceDetail(
-                instance=_summary(row),
+                instance=_summary(row, view),
                 attributes={name: json.loads(value) for name, value in attributes.items() if value != "null"},
                 input=_value_of(history, "InstanceStarted"),
                 result=_value_of(history, "InstanceCompleted"),
                 failure=_failure_of(history),
                 halt=halt_of(row, places, len(waits.waiting_events)),
-                waits=self._waits(waits, history),
+                waits=self._waits(view, row, waits, history),
                 branches=stacks.branches,
                 branches_from=stacks.source,
                 note=note,
-                items=tuple(_item(item, row.title, row.name) for item in view.worklist.of_instance(row.id)),
+                items=tuple(_item(item, row) for item in view.worklist.of_instance(row.id)),
+                children=tree_of(view, row),
                 history=history_of(history, view) if with_history else (),
                 engine_note=self.engine_note,
             )
@@ -193,6 +205,7 @@ class Reading:
             found = view.worklist.find_with_input(item) if view is not None else None
             if view is None or found is None:
                 raise _no_item(item)
+            instance = view.instances.find(found.item.instance)
             events = tuple(
                 ItemEntry(moment(event.at_us), event.kind, event.actor, event.reason)
                 for event in view.worklist.events(item)
@@ -206,7 +219,7 @@ class Reading:
             instructions, note = task.instructions, ""
             form = form_fields(task.form.fields())
         return ItemDetail(
-            item=_item(found.item, found.instance_title, found.instance_name),
+            item=_item(found.item, instance),
             process=found.process,
             business_key=found.business_key,
             instructions=instructions,
@@ -270,7 +283,7 @@ class Reading:
             waits = view.waits(row.id)
             return sum(call.state != "attention" for call in waits.service_calls), len(waits.timers)
 
-    def _waits(self, waits: Waits, history: list[EventRow]) -> tuple[Wait, ...]:
+    def _waits(self, view: View, row: InstanceRow, waits: Waits, history: list[EventRow]) -> tuple[Wait, ...]:
         now = datetime.now(UTC)
         requested = open_requests(history)
         found = [_wait_for_item(item, now) for item in waits.items]
@@ -282,6 +295,8 @@ class Reading:
             due = moment(timer.due_us)
             since = moment(_at(requested, timer.call))
             found.append(Wait(timer.call, "timer", "timer", "timer", "waiting", since, due, due < now))
+        asked = {call: moment(_at(requested, call)) for call in requested}
+        found += waits_for_children(view, row, requested, asked)
         return tuple(sorted(found, key=lambda wait: wait.call))
 
     def _wait_for_service(self, row: ServiceCallRow, since: datetime) -> Wait:
@@ -316,7 +331,7 @@ class Reading:
             yield view
 
 
-def _summary(row: InstanceRow) -> InstanceSummary:
+def _summary(row: InstanceRow, view: View | None) -> InstanceSummary:
     return InstanceSummary(
         instance=row.name,
         uuid=str(UUID(bytes=row.uuid)),
@@ -327,16 +342,17 @@ def _summary(row: InstanceRow) -> InstanceSummary:
         initiator=row.initiator,
         started=moment(row.started_us),
         ended=maybe_moment(row.ended_us),
+        parent=None if view is None else parent_of(view, row),
     )
 
 
 def _items(view: View, rows: Iterable[WorkItemRow]) -> Iterator[ItemSummary]:
-    known: dict[int, tuple[str, str]] = {}
+    known: dict[int, InstanceRow | None] = {}
     for row in rows:
         if row.instance not in known:
             instance = view.instances.find(row.instance)
-            known[row.instance] = ("", "") if instance is None else (instance.title, instance.name)
-        yield _item(row, *known[row.instance])
+            known[row.instance] = instance
+        yield _item(row, known[row.instance])
 
 
 def _message(row: MessageRow) -> MessageKept:
@@ -351,20 +367,21 @@ def _message(row: MessageRow) -> MessageKept:
     )
 
 
-def _item(row: WorkItemRow, instance_title: str, instance: str) -> ItemSummary:
+def _item(row: WorkItemRow, instance: InstanceRow | None) -> ItemSummary:
+    is_suspended = instance is not None and instance.suspended is not None and row.ended_us is None
     due = maybe_moment(row.due_us)
     ended = maybe_moment(row.ended_us)
     return ItemSummary(
         item=row.id,
         uuid=str(UUID(bytes=row.uuid)),
-        instance=instance,
-        instance_title=instance_title,
+        instance="" if instance is None else instance.name,
+        instance_title="" if instance is None else instance.title,
         call=row.call,
         operation=row.operation,
         function=row.function,
         title=row.title,
         role=row.role,
-        state=row.state,
+        state="suspended" if is_suspended else row.state,
         holder=row.holder,
         version=row.version,
         requested=moment(row.requested_us),

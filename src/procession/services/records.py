@@ -32,6 +32,23 @@ class InstanceSummary:
     initiator: str
     started: datetime
     ended: datetime | None
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildShown:
+    """An instance below another in the tree: a child, or the child of one; `depth` is 1 for a child.
+
+    `call` is the call of `parent` that it is, `halt` why it stands still where it does.
+    """
+
+    instance: str
+    title: str
+    state: str
+    parent: str
+    call: int
+    depth: int
+    halt: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +166,10 @@ class ErrorShown:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A call that an instance waits for: what, whom (a holder or a role; nobody for a timer), since when, due when."""
+    """A call that an instance waits for: what, whom (a holder or a role; nobody for a timer), since when, due when.
+
+    For a child that is its `instance`, with the reason why that stands still, if it is halted.
+    """
 
     call: int
     kind: str
@@ -165,6 +185,8 @@ class Wait:
     attempts: int | None = None
     attempts_allowed: int | None = None
     last_error: ErrorShown | None = None
+    instance: str | None = None
+    halt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +268,7 @@ class InstanceDetail:
     branches_from: str
     note: str
     items: tuple[ItemSummary, ...]
+    children: tuple[ChildShown, ...] = ()
     history: tuple[HistoryEntry, ...] = field(default=())
     engine_note: str = ""
 

@@ -26,6 +26,7 @@ class InstanceFilter:
     business_key: str | None = None
     text: str | None = None  # in title, name or business key
     since_us: int | None = None  # started at or after
+    parent: int | None = None  # children of this one
     cancelling_before_us: int | None = None  # open, and to be cancelled since this time or before
 
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -47,6 +48,8 @@ class InstanceFilter:
             )
         if self.since_us is not None:
             found.append(columns.started_us >= self.since_us)
+        if self.parent is not None:
+            found.append(columns.parent == self.parent)
         if self.cancelling_before_us is not None:
             found.append(columns.cancelling_us <= self.cancelling_before_us)
             found.append(columns.ended_us.is_(None))
@@ -65,6 +68,22 @@ _BY_KEY = Prepared(
     .limit(1),
     "process",
     "business_key",
+)
+_CHILDREN = Prepared(
+    select(schema.instance)
+    .where(_columns.parent == bindparam("parent"))
+    .order_by(_columns.ended_us.is_not(None), _columns.id)
+    .limit(bindparam("limit")),
+    "parent",
+    "limit",
+)
+_OPEN_CHILDREN = Prepared(
+    select(schema.instance)
+    .where(_columns.parent == bindparam("parent"), _columns.ended_us.is_(None))
+    .order_by(_columns.id)
+    .limit(bindparam("limit")),
+    "parent",
+    "limit",
 )
 _ATTRIBUTES = select_where(schema.attribute, "instance")
 
@@ -109,6 +128,11 @@ class InstanceQueries:
             conditions.append(_columns.id < before)
         statement = select(schema.instance).where(and_(True, *conditions)).order_by(_columns.id.desc()).limit(limit)
         return [InstanceRow(*values) for values in run_once(self._connection, statement)]
+
+    def children(self, parent: int, *, open_only: bool = False, limit: int = PAGE) -> Sequence[InstanceRow]:
+        """The children of an instance: the open ones first, each in the order in which they began."""
+        found = (_OPEN_CHILDREN if open_only else _CHILDREN).run(self._connection, parent, limit)
+        return [InstanceRow(*values) for values in found]
 
     def attributes(self, instance: int) -> dict[str, str]:
         """Attribute name to JSON text."""
