@@ -170,6 +170,8 @@ class Machine:
         return self._folder / f"world-{self._number}.db"
 
     def _open(self) -> EmbeddedEngine:
+        if self._loop.is_closed():
+            raise WorldHasEnded("The world has ended.", remedy="Give commands within the test, or the `with` block.")
         if self._number == 0:
             self._path.write_bytes(_empty_store())
         options = EngineOptions(
@@ -191,9 +193,6 @@ class Machine:
         return self._real_time and self.services.running > 0
 
     def _complete(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop.is_closed():
-            work.close()
-            raise WorldHasEnded("The world has ended.", remedy="Give commands within the test, or the `with` block.")
         if self._loop.is_running() or _a_loop_runs():
             work.close()
             raise WorldIsAtWork(
