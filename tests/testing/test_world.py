@@ -386,3 +386,5 @@ def test_a_world_can_be_had_without_pytest() -> None:
         assert w.now.year == 2026
     with pytest.raises(WorldHasEnded):
         bob.start(leave, 3, "a trip")
+    with pytest.raises(WorldHasEnded):
+        w.advance("1 day")

@@ -171,7 +171,7 @@ class Machine:
 
     def _open(self) -> EmbeddedEngine:
         if self._loop.is_closed():
-            raise WorldHasEnded("The world has ended.", remedy="Give commands within the test, or the `with` block.")
+            raise _world_has_ended()
         if self._number == 0:
             self._path.write_bytes(_empty_store())
         options = EngineOptions(
@@ -193,6 +193,9 @@ class Machine:
         return self._real_time and self.services.running > 0
 
     def _complete(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            work.close()
+            raise _world_has_ended()
         if self._loop.is_running() or _a_loop_runs():
             work.close()
             raise WorldIsAtWork(
@@ -289,6 +292,10 @@ async def _rest() -> None:
 
 async def _nothing_more() -> bool:
     return False
+
+
+def _world_has_ended() -> WorldHasEnded:
+    return WorldHasEnded("The world has ended.", remedy="Give commands within the test, or the `with` block.")
 
 
 def _a_loop_runs() -> bool:
