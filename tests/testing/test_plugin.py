@@ -76,3 +76,29 @@ def test_a_run_without_processes_loads_nothing_of_the_engine() -> None:
     assert [
         name for name in loaded if name.startswith(("sqlalchemy", "pydantic", "procession.engine", "sqlite3"))
     ] == []
+
+
+def test_a_marker_that_is_wrong_is_refused_with_what_it_takes(folder: pytest.Pytester) -> None:
+    folder.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.world(realtime=True)
+        def test_one(world): ...
+
+        @pytest.mark.world("2026-01-01")
+        def test_two(world): ...
+
+        @pytest.mark.world(zone="Europe/Atlantis")
+        def test_three(world): ...
+
+        @pytest.mark.world(start="tomorrow")
+        def test_four(world): ...
+        """
+    )
+    run = folder.runpytest_subprocess("-q")
+    run.assert_outcomes(errors=4)
+    told = run.stdout.str()
+    assert told.count("@pytest.mark.world takes real_time, start, zone, each by its name.") >= 2
+    assert "No world begins at '2026-03-02 09:00' in the zone 'Europe/Atlantis'." in told
+    assert "No world begins at 'tomorrow' in the zone 'UTC'." in told

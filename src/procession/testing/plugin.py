@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from procession.testing.worlds import World
 
 _WORLD = pytest.StashKey["World"]()
+_OPTIONS = {"start", "zone", "real_time"}
 _MARKER = (
     'world(start="2026-03-02 09:00", zone="UTC", real_time=False): how the world of a test of processes begins, and '
     "whether its services may use the network and other programs."
@@ -27,7 +28,10 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[World]":
     from procession.testing.worlds import Setting, World
 
     marker = request.node.get_closest_marker("world")
-    made = World(tmp_path, Setting(**(marker.kwargs if marker is not None else {})))
+    given = {} if marker is None else marker.kwargs
+    if (marker is not None and marker.args) or given.keys() - _OPTIONS:
+        raise pytest.UsageError(f"@pytest.mark.world takes {', '.join(sorted(_OPTIONS))}, each by its name.")
+    made = World(tmp_path, Setting(**given))
     request.node.stash[_WORLD] = made
     try:
         yield made

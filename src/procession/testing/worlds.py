@@ -45,6 +45,12 @@ class KnownAlready(AuthorError):
     code = "known-already"
 
 
+class BadSetting(AuthorError):
+    """In a test the world was to begin at a moment, or in a time zone, that there is not."""
+
+    code = "bad-setting"
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """How a world begins: when, in which time zone, and whether its services may go to the network and other programs."""
@@ -52,6 +58,19 @@ class Setting:
     start: str = MONDAY
     zone: str = "UTC"
     real_time: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            is_possible = self.start_us >= 0
+        except (ValueError, TypeError, OSError, LookupError):
+            is_possible = False
+        if not is_possible:
+            raise BadSetting(
+                f"No world begins at {self.start!r} in the zone {self.zone!r}.",
+                subject=str(self.start),
+                remedy='Write a moment since 1970 and a name of the time-zone database: start="2026-06-01 08:00", '
+                'zone="Europe/Amsterdam".',
+            )
 
     @property
     def start_us(self) -> int:
