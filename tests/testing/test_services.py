@@ -13,7 +13,7 @@ from procession.errors import InvalidValue
 from procession.testing import StillWaiting, World, virtual_loop
 from procession.testing import world as made
 from procession.testing.real_io import RealInputOutput
-from procession.testing.stubs import IsNotProvided, NotAService, StubHasNoAnswer
+from procession.testing.stubs import IsNotProvided, NotAFault, NotAService, StubHasNoAnswer
 from procession.testing.virtual_loop import ThreadTakesTooLong
 from tests.testing.leaving import NoMoreDays, approve, book, leave, print_slip, slip
 
@@ -209,6 +209,10 @@ def test_a_stub_that_does_not_say_what_it_gives_fails_the_test(world: World) -> 
 def test_a_stub_of_the_wrong_type_or_of_a_task_is_refused(world: World) -> None:
     with pytest.raises(InvalidValue):
         world.stub(book).returns(3)  # type: ignore[arg-type]
+    with pytest.raises(NotAFault, match="once or more"):
+        world.stub(book).fails("down")  # type: ignore[arg-type]
+    with pytest.raises(NotAFault):
+        world.stub(book).fails(ConnectionError(), times=0)
     with pytest.raises(NotAService, match="Let a person do it"):
         world.stub(approve)  # type: ignore[arg-type]
 

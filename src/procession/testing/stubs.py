@@ -30,6 +30,12 @@ class NotAService(AuthorError):
     code = "not-a-service"
 
 
+class NotAFault(AuthorError):
+    """In a test a stub was to fail with what is no error, or less than once."""
+
+    code = "not-a-fault"
+
+
 class IsNotProvided(AuthorError):
     """In a test a service ran that needs a resource or a secret, and the test has provided none."""
 
@@ -48,6 +54,12 @@ class Stub(Generic[P, R]):
 
     def fails(self, error: Exception, times: int = 1) -> "Stub[P, R]":
         """So many attempts raise this error; one that the service declares goes to the process."""
+        if not isinstance(error, Exception) or times < 1:
+            raise NotAFault(
+                f"A stub of {self._service.id} cannot fail with {error!r}, {times} times.",
+                subject=self._service.id,
+                remedy='Give an error that is raised once or more: .fails(ConnectionError("down"), times=2).',
+            )
         self._faults.extend([error] * times)
         return self
 
