@@ -54,7 +54,7 @@ class Stub(Generic[P, R]):
 
     def fails(self, error: Exception, times: int = 1) -> "Stub[P, R]":
         """So many attempts raise this error; one that the service declares goes to the process."""
-        if not isinstance(error, Exception) or times < 1:
+        if not isinstance(cast(object, error), Exception) or times < 1:
             raise NotAFault(
                 f"A stub of {self._service.id} cannot fail with {error!r}, {times} times.",
                 subject=self._service.id,
