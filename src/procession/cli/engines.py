@@ -5,12 +5,13 @@ import contextlib
 import json
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from procession.cli.command import LOOKING, RUNNING, Invocation, command
+from procession.cli.command import LOOKING, RUNNING, Format, Invocation, command
 from procession.cli.output import age, heading, local, plural, say, table, to_json
 from procession.errors import StoreLocked
 
@@ -27,20 +28,50 @@ def declare(app: typer.Typer) -> None:
     command(app, "doctor", example="procession doctor", panel=LOOKING, acts=True)(doctor)
 
 
-def run(invocation: Invocation) -> None:
+class LogLevel(StrEnum):
+    """From which level on lines are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+LogFormatOption = Annotated[
+    Format, typer.Option("--log-format", help="The log, on standard error: for people, or one JSON object a line.")
+]
+LogLevelOption = Annotated[
+    LogLevel | None,
+    typer.Option("--log-level", help="From which level on (default: warning; with --log-format json: info)."),
+]
+
+
+def run(invocation: Invocation, log_format: LogFormatOption = Format.TEXT, log_level: LogLevelOption = None) -> None:
     """Run the engine and print what happens, until Ctrl+C.
 
     Services are called and timers fire while it runs; commands given meanwhile go to it.
     """
+    _write_log(log_format, log_level)
     _serve(invocation, tells=True)
 
 
-def serve(invocation: Invocation) -> None:
+def serve(invocation: Invocation, log_format: LogFormatOption = Format.TEXT, log_level: LogLevelOption = None) -> None:
     """Run the engine, until SIGINT (Ctrl+C) or SIGTERM; a second one ends it at once.
 
-    With --format json its lines are JSON objects: one when it is ready, one when it ends.
+    With --format json its lines are JSON objects: one when it is ready, one when it ends. The log goes to standard error.
     """
+    _write_log(log_format, log_level)
     _serve(invocation, tells=False)
+
+
+def _write_log(log_format: Format, level: LogLevel | None) -> None:
+    import logging
+
+    from procession.api.log_lines import write_log
+
+    as_json = log_format is Format.JSON
+    chosen = level or (LogLevel.INFO if as_json else LogLevel.WARNING)
+    write_log(sys.stderr, as_json=as_json, level=logging.getLevelNamesMapping()[chosen.upper()])
 
 
 def _serve(invocation: Invocation, *, tells: bool) -> None:

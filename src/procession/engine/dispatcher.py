@@ -36,6 +36,12 @@ class AttemptToRun:
 
     row: ServiceCallRow
     input: bytes
+    instance: str = ""
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What a line in the log is about."""
+        return {"instance": self.instance, "operation": self.row.operation, "call": self.row.call}
 
 
 class NotProvided(OperatorError):
@@ -138,7 +144,7 @@ class Dispatcher:
         if self._running.get(key) is done:
             del self._running[key]
         if not done.cancelled() and (error := done.exception()) is not None:
-            log.error("An attempt ended without a report: %s", error, exc_info=error)
+            log.error("An attempt at %s ended without a report.", done.get_name(), exc_info=error)
         if was_full or self._limits.in_force:  # somebody may have waited for this turn
             self._freed()
 
@@ -149,9 +155,13 @@ class Dispatcher:
         try:
             await self._report(attempt.row, operation, outcome)
         except LateResult as late:
-            log.info("%s", late)
+            log.info("%s", late, extra=attempt.about)
         except EngineStopped:
-            log.info("The engine stopped before the result of %s was recorded; it is attempted again.", operation.id)
+            log.info(
+                "The engine stopped before the result of %s was recorded; it is attempted again.",
+                operation.id,
+                extra=attempt.about,
+            )
 
     async def _report(
         self, row: ServiceCallRow, operation: Service[..., object], outcome: AttemptOutcome, *, is_last: bool = False
@@ -186,7 +196,7 @@ class Dispatcher:
             return fault
         value, raised = (None, asyncio.CancelledError()) if body.cancelled() else body.result()
         if raised is not None:
-            return self._outcome_of_error(operation, raised)
+            return self._outcome_of_error(operation, raised, attempt)
         try:
             return Succeeded(operation.result.encode(value))
         except Exception as error:
@@ -234,7 +244,9 @@ class Dispatcher:
         context = contextvars.copy_context()
         return await self._threads.run(lambda: context.run(operation.call, inputs, provisions), operation.id)
 
-    def _outcome_of_error(self, operation: Service[..., object], error: BaseException) -> AttemptOutcome:
+    def _outcome_of_error(
+        self, operation: Service[..., object], error: BaseException, attempt: AttemptToRun
+    ) -> AttemptOutcome:
         try:
             failure = operation.errors.failure_of(error)
         except InvalidValue as wrong:
@@ -242,7 +254,7 @@ class Dispatcher:
         if failure is not None:
             return Declared(failure)
         if not isinstance(error, ProcessionError):
-            log.info("An attempt at %s failed.", operation.id, exc_info=error)
+            log.info("An attempt at %s failed.", operation.id, exc_info=error, extra=attempt.about)
         final = isinstance(error, (NotProvided, *operation.never_retry))
         return Broke(type(error).__qualname__, self._provisions.masked(message_of(error)), final=final)
 

@@ -51,7 +51,8 @@ def change_service(turn: Turn, row: ServiceCallRow) -> None:
         if requested is None or requested.payload is None:
             raise InternalError(f"The input of service call {row.id} is not in the store.", subject=row.operation)
         turn.effects.room -= 1
-        turn.effects.attempts.append(AttemptToRun(change_service_call(turn.batch, row), requested.payload))
+        name = turn.batch.instances.get(row.instance).name
+        turn.effects.attempts.append(AttemptToRun(change_service_call(turn.batch, row), requested.payload, name))
         return
     changed = change_service_call(turn.batch, row)
     if changed.state == ServiceState.DUE:

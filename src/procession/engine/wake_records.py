@@ -167,7 +167,7 @@ def _have_attempted(
     ):  # who has to wait for a turn does so with those that wait already
         effects.room -= 1
         begun = change_service_call(turn.batch, begin(added, service, event.at_us))
-        effects.attempts.append(AttemptToRun(begun, event.input))
+        effects.attempts.append(AttemptToRun(begun, event.input, row.name))
     else:
         effects.expect(event.at_us)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from procession.engine.clock import Clock, SystemClock
 from procession.engine.dispatcher import NotProvided
 from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engine
 from procession.engine.turn import Notice
+from procession.errors import ProcessionError
 from procession.kernel import InstanceState
 from procession.language.operations import Service
 from procession.language.provided import Provisions
@@ -24,6 +26,8 @@ from procession.services.resources import opened
 from procession.services.schedules import ScheduledStarts
 from procession.services.telling import AttentionTeller
 from procession.store import OpenOptions
+
+commands = logging.getLogger("procession.commands")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Host:
         """Do what is ordered; to retry a halted instance, on the source as it is now. Raises the refusal."""
         if isinstance(order.command, RetryInstance) and self._stands_still(order.command.instance):
             await self.take_present_source()
-        answer = await self.office.perform(order)
+        answer = await self._logged(order)
         if isinstance(order.command, SetLimit):
             self._take_limits()
         if isinstance(order.command, ResumeSchedule | SetLimit):
@@ -75,6 +79,24 @@ class Host:
         """The limits that hold from now on: those of the settings, and over them what was changed since."""
         with self.engine.store.readers.snapshot() as view:
             self.engine.limits.in_force = in_force(self.office.limits, view.metas(KEPT))
+
+    async def _logged(self, order: Order) -> Answer:
+        """Do what is ordered; who ordered what, and what came of it, goes to the log."""
+        command = order.command
+        kind = type(command).__name__
+        about: dict[str, object] = {
+            name: value for name in ("call", "item") if isinstance(value := getattr(command, name, None), int)
+        }
+        about |= {"actor": order.actor, "kind": kind}
+        try:
+            answer = await self.office.perform(order)
+        except ProcessionError as refusal:
+            commands.info(
+                "%s by %s was refused: %s", kind, order.actor, refusal.code, extra=about | {"error": refusal.code}
+            )
+            raise
+        commands.info("%s by %s was done.", kind, order.actor, extra=about | {"instance": answer.get("instance")})
+        return answer
 
     async def take_present_source(self) -> bool:
         """Go on with the source and the people that are on disk, as after a restart; gives whether they are others.
