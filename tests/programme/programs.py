@@ -13,9 +13,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from procession import kernel
+from procession import after, each, kernel, pick
+from procession.control import n_of
 from procession.errors import OperationFailed, ProcessFailed
 from procession.kernel import Event, Instance, InstanceState
+from procession.language.combinators import Rest
 from tests.kernel.drive import Declined, ask, op, program, standing
 
 EVENTS_AT_MOST = 40
@@ -25,7 +27,7 @@ LEAVES = ["call", "call", "call", "sleep", "pause", "handle", "started", "attrib
 INNER = [
     "sequence", "gather", "collect", "group", "timeout", "wait_for", "first", "first_error", "all", "completed", "shielded",
     "cancelled", "cleanup", "undo", "caught", "event", "locked", "limited", "queue", "condition", "background", "gathers",
-    "generator", "twice", "rescheduled", "remind",
+    "generator", "twice", "rescheduled", "remind", "raced", "chosen", "grouped", "scoped",
 ]  # fmt: skip
 
 
@@ -186,9 +188,9 @@ class Run:
 
     async def completed(self, node: Node) -> None:
         limit = node.number if node.number % 3 == 0 else None
-        for each in asyncio.as_completed([self.do(part) for part in node.parts], timeout=limit):
+        for ended in asyncio.as_completed([self.do(part) for part in node.parts], timeout=limit):
             try:
-                await each
+                await ended
             except CATCHABLE as error:
                 self.log.append(f"{node.name} got {type(error).__name__}")
 
@@ -312,8 +314,8 @@ class Run:
     async def gathers(self, node: Node) -> None:
         gathers = {asyncio.gather(self.do(part), op(f"{node.name}.{n}")) for n, part in enumerate(node.parts)}
         done, pending = await asyncio.wait(gathers, return_when=asyncio.FIRST_COMPLETED)
-        for each in (*pending, *done):
-            each.cancel()
+        for gathered in (*pending, *done):
+            gathered.cancel()
         await asyncio.gather(*pending, *done, return_exceptions=True)
 
     async def generator(self, node: Node) -> None:
@@ -339,6 +341,37 @@ class Run:
                 await self.do(part)
         handle.withdraw()
         return None
+
+    # of the language
+
+    async def raced(self, node: Node) -> Any:
+        k = 1 + node.number % len(node.parts)
+        rest: Rest = "continue" if node.number % 3 == 0 else "withdraw"
+        return await n_of(k, [self.do(part) for part in node.parts], rest=rest)
+
+    async def chosen(self, node: Node) -> Any:
+        offered = [ask(f"{node.name}{place}") for place in "xy"]
+        value = await pick([*offered, after(f"{node.number} seconds")])  # type: ignore[list-item]
+        await self.sequence(node)
+        return str(value)
+
+    async def grouped(self, node: Node) -> Any:
+        return await each(self.do, node.parts, errors="collect" if node.number % 2 else "raise")  # type: ignore[call-overload]
+
+    async def scoped(self, node: Node) -> Any:
+        enough = 1 + node.number % 5
+
+        async def work(part: Node) -> Any:
+            await self.do(part)
+            if group.is_open and len(group.results) < 2:
+                group.add(node.parts[0])
+
+        async with each(work, growing=True, until=lambda results: len(results) >= enough) as group:
+            for part in node.parts:
+                if group.is_open:
+                    group.add(part)
+            await op(node.name)
+        return len(group.results)
 
 
 @dataclass
