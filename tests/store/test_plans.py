@@ -12,6 +12,7 @@ from procession.store import (
     deliveries,
     event_log,
     events,
+    external_calls,
     instance_queries,
     instances,
     messages,
@@ -46,6 +47,7 @@ def prepared() -> Iterator[tuple[str, Prepared]]:
     modules = (
         deliveries,
         events,
+        external_calls,
         instance_queries,
         instances,
         messages,
@@ -62,7 +64,7 @@ def prepared() -> Iterator[tuple[str, Prepared]]:
         for name, value in vars(module).items():
             if isinstance(value, Prepared):
                 yield f"{module.__name__.rpartition('.')[2]}.{name}", value
-    for module in (instances, worklist, service_calls, timers, waiting, deliveries, messages, receives):
+    for module in (instances, worklist, service_calls, timers, waiting, deliveries, messages, receives, external_calls):
         statements = module._statements()
         yield f"{module.__name__.rpartition('.')[2]}.find", statements.find
         if module not in (instances, worklist):  # instances and items are not deleted

@@ -9,6 +9,7 @@ from procession.errors import OperatorError, PerformerError
 from procession.kernel import Event
 from procession.language.process import Process
 from procession.store.deliveries import DeliveryRow
+from procession.store.external_calls import ExternalCallRow
 from procession.store.instances import InstanceRow
 from procession.store.messages import MessageRow, NewMessage
 from procession.store.service_calls import ServiceCallRow
@@ -48,6 +49,8 @@ class View(Protocol):
     def due_service_calls(self, *, limit: int, without: frozenset[str] = frozenset()) -> list[ServiceCallRow]: ...
     def running_service_calls(self) -> list[ServiceCallRow]: ...
     def deliveries(self, *, after: int, limit: int) -> list[DeliveryRow]: ...
+    def external_call(self, instance: int, call: int) -> ExternalCallRow | None: ...
+    def offered_externals(self, operation: str, *, limit: int) -> list[ExternalCallRow]: ...
     def awaiting_message(self, message: str, key: str) -> int: ...
     def expired_messages(self, *, limit: int) -> list[MessageRow]: ...
     def instances_with_due_timers(self, *, limit: int) -> list[int]: ...
@@ -81,7 +84,8 @@ class Decision:
     `outcome` is recorded with the request; `about` names the instance the answer is about where it is not the request's;
     `fires` names instances whose due timers are to be applied, `delivers` what they do to others; `keeps` is what the store
     keeps about itself, by name, and no longer where it is None.
-    `publishes` is a message from outside, `expires` names messages whose time is over.
+    `externals` are calls of outside systems as they are from here on; `publishes` is a message from outside,
+    `expires` names messages whose time is over.
     `release` is a source to be kept; its number is in the answer's outcome. `forgets` names requests whose client's
     identifier is no longer kept.
     """
@@ -95,6 +99,8 @@ class Decision:
     fires: tuple[int, ...] = ()
     delivers: tuple[int, ...] = ()
     keeps: Mapping[str, str | None] = field(default_factory=dict)
+    stops_timers: bool = False
+    externals: tuple[ExternalCallRow, ...] = ()
     publishes: NewMessage | None = None
     expires: tuple[int, ...] = ()
     release: Release | None = None

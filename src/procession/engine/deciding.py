@@ -36,6 +36,7 @@ class IdentifierUsedTwice(PerformerError):
 
     code = "identifier-used-twice"
 
+from procession.store.external_calls import ExternalCallRow
 
 @dataclass(slots=True)
 class BatchView:
@@ -83,6 +84,12 @@ class BatchView:
         return list(dict.fromkeys(timer.instance for timer in due))
 
     def kept(self, key: str) -> str | None:
+    def external_call(self, instance: int, call: int) -> ExternalCallRow | None:
+        return self.batch.external_calls.find_open(instance, call)
+
+    def offered_externals(self, operation: str, *, limit: int) -> list[ExternalCallRow]:
+        return self.batch.external_calls.offered(operation, self.now_us, limit=limit)
+
         return self.batch.find_meta(key)
 
 
@@ -156,6 +163,8 @@ class Decider:
         for number in decision.delivers:
             if (delivery := turn.batch.deliveries.find(number)) is not None:
                 self.delivering.apply(turn, delivery)
+        for external in decision.externals:
+            turn.batch.external_calls.change(external)
         consequences = len(turn.effects.notices)
         if decision.events:
             assert request.instance is not None

@@ -19,11 +19,13 @@ from procession.kernel import (
     Event,
     TimerFired,
 )
+from procession.language.externals import External
 from procession.language.operations import Service, Task
 from procession.language.process import OTHER_INSTANCES
 from procession.language.registry import Registry
 from procession.store.batch import Batch
 from procession.store.deliveries import DeliveryKind
+from procession.store.external_calls import NewExternalCall
 from procession.store.identifiers import new_uuid7
 from procession.store.instances import InstanceRow
 from procession.store.service_calls import NewServiceCall, ServiceCallRow
@@ -58,6 +60,8 @@ class WakeRecords:
         operation = self.registry.operations[event.operation]
         if isinstance(operation, Task):
             _offer(turn, row, operation, event, position)
+        elif isinstance(operation, External):
+            _have_fetched(turn, row, operation, event, position)
         else:
             assert isinstance(operation, Service)
             _have_attempted(turn, row, operation, event, position, limits=self.limits)
@@ -73,6 +77,8 @@ class WakeRecords:
             service_call = turn.batch.service_calls.find_open(instance, event.call)
             if service_call is not None:
                 turn.batch.service_calls.remove(service_call.id)
+            elif (external := turn.batch.external_calls.find_open(instance, event.call)) is not None:
+                turn.batch.external_calls.remove(external.id)
             elif kind is None or kind is CallKind.MESSAGE:
                 messages.taken(turn, instance, event.call)
 
@@ -87,6 +93,8 @@ class WakeRecords:
         elif (item := batch.items.find_open(row.id, call)) is not None:
             _withdraw_item(turn.caused_by(PROCESS_ACTOR), item.id, at_us)
             turn.notice(at_us, row.name, f"item {item.id} {item.title}: withdrawn")
+        elif (external := batch.external_calls.find_open(row.id, call)) is not None:
+            batch.external_calls.remove(external.id)
         elif (receive := batch.receives.find_open(row.id, call)) is not None:
             messages.drop(turn, receive)
 
@@ -101,6 +109,8 @@ class WakeRecords:
             turn.effects.stopped.append((instance, call.call))
         for timer in batch.timers.of_instance(instance):
             batch.timers.remove(instance, timer.call)
+        for external in batch.external_calls.of_instance(instance):
+            batch.external_calls.remove(external.id)
         for receive in batch.receives.of_instance(instance):
             messages.drop(turn, receive)
         for waiting in batch.waiting_events.of_instance(instance):
@@ -142,10 +152,21 @@ def _offer(
     turn.notice(event.at_us, row.name, f"item {item.id} {task.title}: offered to {item.role}")
 
 
-def _due_us(task: "Task[..., object, object]", event: CallRequested) -> int | None:
+def _due_us(task: "Task[..., object, object] | External[..., object]", event: CallRequested) -> int | None:
     if event.due_us is not None or task.due is None:
         return event.due_us
     return task.due.after(event.at_us)
+
+
+def _have_fetched(
+    turn: Turn, row: InstanceRow, external: "External[..., object]", event: CallRequested, position: int
+) -> None:
+    turn.batch.external_calls.add(
+        NewExternalCall(
+            row.id, event.call, external.id, external.attempts, event.at_us, _due_us(external, event), position
+        )
+    )
+    turn.notice(event.at_us, row.name, f"{external.id}: offered to outside programs (call {event.call})")
 
 
 def _have_attempted(

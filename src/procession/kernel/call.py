@@ -100,7 +100,7 @@ class WorkCall(Call[R_co]):
     __slots__ = ()
 
 
-_HANDLES: dict[CallKind, type[Call[Any]]] = {CallKind.TASK: WorkCall}
+_HANDLES: dict[CallKind, type[Call[Any]]] = {CallKind.TASK: WorkCall, CallKind.EXTERNAL: WorkCall}
 
 
 def current() -> Instance | None:

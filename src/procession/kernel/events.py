@@ -24,6 +24,7 @@ class CallKind(StrEnum):
     CHILD = "child"
     START = "start"
     MESSAGE = "message"
+    EXTERNAL = "external"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any, Concatenate, Protocol, overload
 
 from procession.calendars.durations import Duration
 from procession.language.declarations import Declared, duration_at, former_names, place_of_caller
+from procession.language.externals import External, ExternalOptions
 from procession.language.operations import (
     Backoff,
     BusinessFunction,
@@ -102,6 +103,38 @@ class Function(BusinessFunction):
             task: Task[Any, Any, Any] = Task(declared, self, naming, options)
             self.offer(task)
             return task
+
+        return declare
+
+    @with_options
+    def external(
+        self,
+        *,
+        lease: Written = "10 minutes",
+        due: Written | None = None,
+        attempts: int = 3,
+        raises: Iterable[type[Exception]] = (),
+        title: str | None = None,
+        was: Iterable[str] = (),
+    ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], External[P, R]]:
+        """Declares an operation done by an outside system, whose program fetches the work: the body is `...`.
+
+        Who fetched a call has it for the length of the `lease`, which heartbeats renew; after that it is handed out again,
+        `attempts` times in all, and then needs attention. `due` is when it should be done, counted from the request;
+        `raises` are errors that are answers and reach the process; `title` the label; `was` former names.
+        """
+
+        def declare(body: Callable[P, Coroutine[Any, Any, R]]) -> External[P, R]:
+            declared = Declared(body, what="An external operation")
+            naming = Naming(title, tuple(raises), former_names(was, declared.where))
+            options = ExternalOptions(
+                lease=duration_at(declared.where, "lease", lease, _calendar_time),
+                due=None if due is None else duration_at(declared.where, "due", due, _calendar_time),
+                attempts=attempts,
+            )
+            external: External[P, R] = External(declared, self, naming, options)
+            self.offer(external)
+            return external
 
         return declare
 

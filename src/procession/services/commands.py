@@ -124,6 +124,41 @@ class ResumeSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchExternal:
+    """Take calls of an outside system's operation, so many at most; a worker has each for the length of the lease."""
+
+    operation: str
+    worker: str
+    limit: int = 1
+    lease: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatExternal:
+    """Renew the lease of a call that was fetched."""
+
+    token: str
+    lease: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteExternal:
+    """Hand in the result of a call that was fetched. Given again, it is answered as the first time."""
+
+    token: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailExternal:
+    """Give a call back that could not be done, to be handed out again; or, with a declared error, end it with that."""
+
+    token: str
+    error: str
+    declared: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SendMessage:
     """Send a message: every instance that waits for this class and key gets it; else the first that asks, until it expires."""
 
@@ -131,6 +166,21 @@ class SendMessage:
     key: str
     input: str
     expires: str = "30 days"
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendInstance:
+    """Have an instance stand still. `timers`: "run", and those due meanwhile are applied when it is resumed; or "stop"."""
+
+    instance: str
+    timers: str = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeInstance:
+    """Have a suspended instance go on."""
+
+    instance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +214,14 @@ Command = (
     | CompleteCall
     | FailCall
     | CancelInstance
+    | SuspendInstance
+    | ResumeInstance
     | PauseSchedule
     | ResumeSchedule
+    | FetchExternal
+    | HeartbeatExternal
+    | CompleteExternal
+    | FailExternal
     | SendMessage
     | SetLimit
     | AcceptClock

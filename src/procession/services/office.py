@@ -5,17 +5,22 @@ from typing import assert_never
 from procession.engine.contract import Decision
 from procession.engine.embedded import CLOCK_ACCEPTED
 from procession.errors import PerformerError
-from procession.services import instances, limiting, messages, repairs, schedules, worklist
+from procession.services import external, instances, limiting, messages, pausing, repairs, schedules, worklist
 from procession.services.commands import (
     AcceptClock,
     CancelInstance,
     ClaimItem,
     CompleteCall,
+    CompleteExternal,
     CompleteItem,
     FailCall,
+    FailExternal,
+    FetchExternal,
+    HeartbeatExternal,
     Order,
     PauseSchedule,
     PutBackItem,
+    ResumeInstance,
     ResumeSchedule,
     RetryCall,
     RetryInstance,
@@ -24,6 +29,7 @@ from procession.services.commands import (
     SetLimit,
     StartInstance,
     StartItem,
+    SuspendInstance,
     WithdrawItem,
 )
 from procession.services.desk import Answer, Desk
@@ -57,8 +63,14 @@ class Office(Desk):
                 return await repairs.repair(self, order, order.command)
             case PauseSchedule() | ResumeSchedule():
                 return await schedules.change(self, order, order.command)
+            case FetchExternal():
+                return await external.fetch(self, order, order.command)
+            case HeartbeatExternal() | CompleteExternal() | FailExternal():
+                return await external.use_lease(self, order, order.command)
             case SendMessage():
                 return await messages.send(self, order, order.command)
+            case SuspendInstance() | ResumeInstance():
+                return await pausing.pause(self, order, order.command)
             case SetLimit():
                 return await limiting.change(self, order, order.command)
             case AcceptClock():

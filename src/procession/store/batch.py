@@ -20,6 +20,7 @@ from procession.store.connections import Connection
 from procession.store.counters import Counters
 from procession.store.deliveries import Deliveries
 from procession.store.events import Events
+from procession.store.external_calls import ExternalCalls
 from procession.store.failures import explained, meaning_of
 from procession.store.instances import Instances
 from procession.store.messages import Messages
@@ -91,6 +92,7 @@ class Batch:
         self.service_calls = ServiceCalls(connection, counters)
         self.timers = Timers(connection)
         self.waiting_events = WaitingEvents(connection, counters)
+        self.external_calls = ExternalCalls(connection, counters)
         self.messages = Messages(connection, counters)
         self.receives = Receives(connection, counters)
         self.deliveries = Deliveries(connection, counters)
@@ -187,6 +189,7 @@ class Batch:
         written += self.service_calls.write()
         written += self.timers.write()
         written += self.waiting_events.write()
+        written += self.external_calls.write()
         written += self.messages.write()
         written += self.receives.write()
         written += self.deliveries.write()

@@ -23,6 +23,7 @@ _HIGHEST = {
     "item": (_highest(schema.work_item.c.id),),
     "service_call": (_highest(schema.service_call.c.id),),
     "waiting_event": (_highest(schema.waiting_event.c.id),),
+    "external_call": (_highest(schema.external_call.c.id),),
     "message": (_highest(schema.message.c.id),),
     "receive": (_highest(schema.receive.c.id),),
     "delivery": (_highest(schema.delivery.c.id),),
@@ -41,6 +42,7 @@ class Counters:
     item: int
     service_call: int
     waiting_event: int
+    external_call: int
     message: int
     receive: int
     delivery: int

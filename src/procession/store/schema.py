@@ -246,6 +246,26 @@ service_call = _table(
 )
 _index("service_call_state", service_call, "state", "due_us", "id")
 
+external_call = _table(
+    "external_call",
+    _key("id"),
+    _reference("instance", "instance.id"),
+    _whole("call"),
+    _text("operation"),
+    _text("worker", null=True),  # who fetched it last
+    _whole("lease_until_us"),  # 0: nobody has it
+    _whole("fencing"),  # the number of the last lease: what comes under another one is refused
+    _whole("attempts"),  # how often it was handed out
+    _whole("most_attempts"),
+    _whole("requested_us"),
+    _whole("due_us", null=True),
+    _reference("requested_position", "event.position"),
+    _text("last_error", null=True),
+    UniqueConstraint("instance", "call"),
+)
+_index("external_call_operation", external_call, "operation", "id")
+_index("external_call_attention", external_call, "lease_until_us", where="attempts >= most_attempts")
+
 timer = _table(
     "timer",
     _reference("instance", "instance.id", primary_key=True),

@@ -10,6 +10,7 @@ from procession.store import meta, schema
 from procession.store.connections import Connection
 from procession.store.event_log import LogQueries
 from procession.store.events import EventRow, find_event, read_history
+from procession.store.external_calls import ExternalCallRow, read_external_attention, read_external_calls
 from procession.store.instance_queries import InstanceQueries
 from procession.store.messages import MessageRow, read_expired, read_kept
 from procession.store.receives import ReceiveRow, read_receives
@@ -45,6 +46,7 @@ class Waits:
     service_calls: tuple[ServiceCallRow, ...]
     timers: tuple[TimerRow, ...]
     receives: tuple[ReceiveRow, ...]
+    external_calls: tuple[ExternalCallRow, ...]
     waiting_events: tuple[WaitingEventRow, ...]
 
 
@@ -97,6 +99,7 @@ _NUMBERS = {
 _OPEN_OPERATIONS = (
     Prepared(select(_items.operation, func.count()).where(_items.ended_us.is_(None)).group_by(_items.operation)),
     Prepared(select(schema.service_call.c.operation, func.count()).group_by(schema.service_call.c.operation)),
+    Prepared(select(schema.external_call.c.operation, func.count()).group_by(schema.external_call.c.operation)),
 )
 _LAST_REQUEST_US = Prepared(select(schema.request.c.at_us).order_by(schema.request.c.number.desc()).limit(1))
 _SERVICE_DUE = Prepared(select(func.min(schema.service_call.c.due_us)).where(schema.service_call.c.state == "due"))
@@ -159,12 +162,17 @@ class View:
                 )
             ),
             receives=tuple(read_receives(connection, instance)),
+            external_calls=tuple(read_external_calls(connection, instance)),
             waiting_events=tuple(
                 sorted(
                     (WaitingEventRow(*values) for values in _WAITING.run(connection, instance)), key=lambda row: row.id
                 )
             ),
         )
+
+    def external_attention(self, now_us: int, *, limit: int = 200) -> list[ExternalCallRow]:
+        """Calls of outside systems that were handed out as often as they may be, and that nobody has by then."""
+        return read_external_attention(self._connection, now_us, limit=limit)
 
     def kept_messages(self, *, after: int = 0, limit: int = 200) -> list[MessageRow]:
         """Messages that nobody has taken yet, the oldest first."""

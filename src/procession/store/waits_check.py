@@ -87,6 +87,12 @@ _WAKES = (
         *_BOUNDS,
     ),
     Prepared(
+        select(schema.external_call.c.instance, literal_column("'external'"), schema.external_call.c.call).where(
+            *_between(schema.external_call.c.instance)
+        ),
+        *_BOUNDS,
+    ),
+    Prepared(
         select(schema.receive.c.instance, literal_column("'message'"), schema.receive.c.call).where(
             *_between(schema.receive.c.instance)
         ),
@@ -179,6 +185,7 @@ _LEFTOVERS = (
         "SELECT i.name, w.parent_call FROM instance w JOIN instance i ON i.id = w.parent "
         "WHERE w.ended_us IS NULL AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.kind = 'force' AND d.target = w.id)",
     ),
+    ("an external call", "SELECT i.name, w.call FROM external_call w JOIN instance i ON i.id = w.instance WHERE 1"),
     ("a receive", "SELECT i.name, w.call FROM receive w JOIN instance i ON i.id = w.instance WHERE 1"),
     ("a waiting event", "SELECT i.name, w.call FROM waiting_event w JOIN instance i ON i.id = w.instance WHERE 1"),
 )
@@ -193,7 +200,7 @@ def leftovers(connection: Connection) -> Iterator[str]:
 
 def misplaced_requests(connection: Connection) -> Iterator[str]:
     """Items and service calls whose recorded input is not that of their call."""
-    for table in ("work_item", "service_call", "receive"):
+    for table in ("work_item", "service_call", "external_call", "receive"):
         statement = (
             f"SELECT w.id FROM {table} w LEFT JOIN event e ON e.position = w.requested_position WHERE e.position IS NULL "
             "OR e.kind <> 'CallRequested' OR e.instance <> w.instance OR e.call <> w.call"

@@ -27,6 +27,7 @@ def upgrade() -> None:
     _create_timer()
     _create_waiting_event()
     _create_delivery()
+    _create_external_call()
     _create_message()
     _create_receive()
     _create_service_call()
@@ -238,6 +239,33 @@ def _create_waiting_event() -> None:
         sqlite_strict=True,
     )
     op.create_index("waiting_event_instance", "waiting_event", ["instance", "id"], unique=False)
+
+
+def _create_external_call() -> None:
+    op.create_table(
+        "external_call",
+        sa.Column("id", WHOLE, autoincrement=False, nullable=False),
+        sa.Column("instance", WHOLE, autoincrement=False, nullable=False),
+        sa.Column("call", WHOLE, nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=True),
+        sa.Column("lease_until_us", WHOLE, nullable=False),
+        sa.Column("fencing", WHOLE, nullable=False),
+        sa.Column("attempts", WHOLE, nullable=False),
+        sa.Column("most_attempts", WHOLE, nullable=False),
+        sa.Column("requested_us", WHOLE, nullable=False),
+        sa.Column("due_us", WHOLE, nullable=True),
+        sa.Column("requested_position", WHOLE, autoincrement=False, nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["instance"], ["instance.id"]),
+        sa.ForeignKeyConstraint(["requested_position"], ["event.position"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("instance", "call"),
+        sqlite_strict=True,
+    )
+    op.create_index("external_call_operation", "external_call", ["operation", "id"], unique=False)
+    spent = _where(sa.text("attempts >= most_attempts"))
+    op.create_index("external_call_attention", "external_call", ["lease_until_us"], unique=False, **spent)
 
 
 def _create_message() -> None:

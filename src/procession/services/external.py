@@ -1,0 +1,259 @@
+"""Work for outside programs: fetch a call, keep it by heartbeats, complete or fail it under the token of the lease."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from procession.calendars.durations import Duration, DurationUnclear
+from procession.engine.contract import Decision, Request, View
+from procession.errors import InvalidValue, PerformerError
+from procession.kernel import CallCompleted, CallFailed, CallStarted, Failure
+from procession.language.externals import External
+from procession.language.failures import clean_text
+from procession.language.filling_in import parsed
+from procession.language.names import normal_name
+from procession.language.registry import Registry
+from procession.services.commands import CompleteExternal, FailExternal, FetchExternal, HeartbeatExternal, Order
+from procession.services.desk import Answer, Desk
+from procession.services.records import moment
+from procession.store.external_calls import ExternalCallRow, ExternalState
+from procession.store.instances import InstanceRow
+
+AnyExternal = External[..., object]
+Lease = HeartbeatExternal | CompleteExternal | FailExternal
+MOST_FETCHED = 100
+
+
+class NoSuchExternal(PerformerError):
+    """The application has no operation of that name that an outside program does."""
+
+    code = "no-such-external"
+
+
+class StaleLease(PerformerError):
+    """The call was handed out again, or has ended, since this token was given: what it brings changes nothing."""
+
+    code = "stale-lease"
+
+
+class _Taken(PerformerError):
+    """Somebody else was faster."""
+
+
+def get_external(registry: Registry, name: str) -> AnyExternal:
+    """The operation of that id, or of that name alone where only one has it. Raises `NoSuchExternal` with those there are."""
+    found = registry.find_operation(name)
+    externals = [each for each in registry.operations.values() if isinstance(each, External)]
+    alike = [found] if isinstance(found, External) else [each for each in externals if each.name == name]
+    if len(alike) == 1:
+        return alike[0]
+    known = ", ".join(sorted(each.id for each in alike or externals)) or "none"
+    told = f"More than one operation is named {name!r}" if alike else f"No outside program does {name!r}"
+    raise NoSuchExternal(f"{told}.", subject=name, remedy=f"The application has: {known}.")
+
+
+async def fetch(desk: Desk, order: Order, command: FetchExternal) -> Answer:
+    """Hand out what waits for an outside program, the oldest first; each call to one worker, for the length of a lease."""
+    operation = get_external(desk.registry, command.operation)
+    worker = normal_name(command.worker, what="name of the worker")
+    if not 1 <= command.limit <= MOST_FETCHED:
+        raise InvalidValue(
+            f"{command.limit} calls at once.", problems={"limit": f"is not from 1 to {MOST_FETCHED}"}, subject="limit"
+        )
+    lease_us = operation.lease.length_us if command.lease is None else _length(command.lease)
+    fetched: list[object] = []
+    for name in (operation.id, *(old for old, now in desk.registry.former_names.items() if now == operation.id)):
+        for row in await _offered(desk, order, name, command.limit - len(fetched)):
+            try:
+                fetched.append(await _lease(desk, order, row, worker, lease_us))
+            except PerformerError:
+                continue  # somebody else was faster, or its instance stands still
+    return {"operation": operation.id, "calls": fetched}
+
+
+async def use_lease(desk: Desk, order: Order, command: Lease) -> Answer:
+    """Renew a lease, or end it with a result or an error. Raises `StaleLease`; a repeated end is answered as the first."""
+    held = _Held.of(desk, command.token)
+    match command:
+        case HeartbeatExternal():
+            accepted = await _beat(desk, order, held, command)
+            return {"token": command.token, **accepted}
+        case CompleteExternal():
+            decide, how = _completion(desk.registry, held, command), "completed"
+        case FailExternal():
+            decide, how = _failing(desk.registry, held, command), "failed"
+        case _:
+            assert_never(command)
+    once = replace(order, client_id=f"{how} {command.token}")
+    done = await desk.submit(once, decide, instance=held.instance.id)
+    return {**done.outcome, "token": command.token, "repeated": done.repeated, "halted": done.halted}
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a token stands for: a call of an instance, and the number of the lease."""
+
+    token: str
+    instance: InstanceRow
+    call: int
+    fencing: int
+
+    @classmethod
+    def of(cls, desk: Desk, token: str) -> "_Held":
+        name, _, rest = token.partition(":")
+        call, _, fencing = rest.partition(":")
+        if not (call.isdecimal() and fencing.isdecimal() and len(rest) < 30):
+            raise InvalidValue(
+                f"{token!r} is no token of a lease.",
+                problems={"token": "is none that was given"},
+                subject=token,
+                remedy="Hand in the token that came with the call, as it is.",
+            )
+        return cls(token, desk.get_instance(name), int(call), int(fencing))
+
+    def row(self, view: View) -> ExternalCallRow:
+        """The row of the call. Raises `StaleLease` where this lease is not the last one."""
+        row = view.external_call(self.instance.id, self.call)
+        if row is None:
+            raise self._stale(f"Call {self.call} of {self.instance.name} has ended")
+        if row.fencing != self.fencing:
+            raise self._stale(f"Call {self.call} of {self.instance.name} was handed out again, to {row.worker}")
+        return row
+
+    def _stale(self, why: str) -> StaleLease:
+        return StaleLease(
+            f"{why}: the lease {self.token} is over.",
+            subject=self.token,
+            remedy="Drop this work. A heartbeat in time keeps a lease.",
+        )
+
+
+async def _offered(desk: Desk, order: Order, operation: str, limit: int) -> list[ExternalCallRow]:
+    found: list[ExternalCallRow] = []
+
+    def decide(view: View) -> Decision:
+        found[:] = view.offered_externals(operation, limit=limit)
+        return Decision()
+
+    if limit > 0:
+        await desk.engine.submit(Request("FetchExternal", order.actor, decide, recorded=False))
+    return found
+
+
+async def _lease(desk: Desk, order: Order, offered: ExternalCallRow, worker: str, lease_us: int) -> dict[str, object]:
+    def decide(view: View) -> Decision:
+        row = view.external_call(offered.instance, offered.call)
+        if row is None or row.state(view.now_us) is not ExternalState.OFFERED:
+            raise _Taken(f"Call {offered.call} is taken.")
+        until_us = view.now_us + lease_us
+        leased = row._replace(
+            worker=worker, lease_until_us=until_us, fencing=row.fencing + 1, attempts=row.attempts + 1
+        )
+        started = (CallStarted(view.now_us, row.call, worker),) if row.fencing == 0 else ()
+        outcome = {"fencing": leased.fencing, "until_us": until_us}
+        return Decision(outcome=outcome, externals=(leased,), events=started)
+
+    accepted = await desk.submit(replace(order, client_id=None), decide, instance=offered.instance)
+    assert accepted.instance is not None
+    fencing, until_us = accepted.outcome["fencing"], accepted.outcome["until_us"]
+    assert isinstance(until_us, int)
+    with desk.readers.snapshot() as view:
+        requested = view.event(offered.requested_position)
+    given = requested.payload if requested is not None else None
+    return {
+        "token": f"{accepted.instance.name}:{offered.call}:{fencing}",
+        "instance": accepted.instance.name,
+        "call": offered.call,
+        "input": json.loads(given or b"null"),
+        "lease_until": moment(until_us).isoformat(),
+        "attempt": offered.attempts + 1,
+        "due": None if offered.due_us is None else moment(offered.due_us).isoformat(),
+    }
+
+
+async def _beat(desk: Desk, order: Order, held: _Held, command: HeartbeatExternal) -> dict[str, object]:
+    def decide(view: View) -> Decision:
+        row = held.row(view)
+        operation = _external_of(desk.registry, row)
+        lease_us = operation.lease.length_us if command.lease is None else _length(command.lease)
+        until_us = max(row.lease_until_us, view.now_us + lease_us)
+        outcome = {"lease_until": moment(until_us).isoformat()}
+        return Decision(outcome=outcome, externals=(row._replace(lease_until_us=until_us),))
+
+    # A sign of life is no fact that anybody asks for later: it leaves no row.
+    request = Request("HeartbeatExternal", order.actor, decide, instance=held.instance.id, recorded=False)
+    accepted = await desk.engine.submit(request)
+    return {"lease_until": accepted.outcome["lease_until"]}
+
+
+def _completion(registry: Registry, held: _Held, command: CompleteExternal) -> Callable[[View], Decision]:
+    def decide(view: View) -> Decision:
+        row = held.row(view)
+        operation = _external_of(registry, row)
+        value = operation.result.encode(parsed(operation.result, command.result, whole="result", subject=operation.id))
+        return Decision(outcome={"ended": True}, events=(CallCompleted(view.now_us, row.call, value, row.worker),))
+
+    return decide
+
+
+def _failing(registry: Registry, held: _Held, command: FailExternal) -> Callable[[View], Decision]:
+    def decide(view: View) -> Decision:
+        row = held.row(view)
+        operation = _external_of(registry, row)
+        if command.declared is not None:
+            failure = _declared(operation, command.declared, command.error, row.attempts)
+            return Decision(outcome={"ended": True}, events=(CallFailed(view.now_us, row.call, failure, row.worker),))
+        text = clean_text(command.error)
+        kept = json.dumps({"type": row.worker, "message": text, "at_us": view.now_us, "attempt": row.attempts})
+        return Decision(outcome={"ended": False}, externals=(row._replace(lease_until_us=0, last_error=kept),))
+
+    return decide
+
+
+def _declared(operation: AnyExternal, name: str, message: str, attempts: int) -> Failure:
+    """An error that the operation declares, by the name of its class."""
+    known = {cls.__name__: codec for cls, codec in operation.errors.codecs.items()}
+    if name not in known:
+        raise InvalidValue(
+            f"{operation.id} declares no error {name!r}.",
+            problems={"declared": f"is none of {', '.join(sorted(known)) or 'none'}"},
+            subject=operation.id,
+            remedy="Name one of raises=[…]; or leave it out, and the call is handed out again.",
+        )
+    codec = known[name]
+    try:
+        return codec.failure_of(codec.error(message), attempts=attempts)
+    except TypeError:
+        raise InvalidValue(
+            f"{name} cannot be made of a text alone.",
+            problems={"declared": "has other fields than one text"},
+            subject=operation.id,
+            remedy="Give the operation an error that has only a text.",
+        ) from None
+
+
+def _external_of(registry: Registry, row: ExternalCallRow) -> AnyExternal:
+    found = registry.find_operation(row.operation)
+    if not isinstance(found, External):
+        raise NoSuchExternal(
+            f"The operation {row.operation!r} is not in the application any more.",
+            subject=row.operation,
+            remedy='Bring it back, or name its old name with was=("…",) on the operation that took its place.',
+        )
+    return found
+
+
+def _length(written: str) -> int:
+    try:
+        length_us = Duration.parse(written).require_calendar_time().length_us
+    except DurationUnclear as error:
+        raise InvalidValue(str(error), problems={"lease": "is no length of time"}, subject="lease") from None
+    if length_us <= 0:
+        raise InvalidValue(
+            "The lease would be over at once.",
+            problems={"lease": "is no time at all"},
+            subject="lease",
+            remedy='Take one that is long enough: --lease "10 minutes".',
+        )
+    return length_us

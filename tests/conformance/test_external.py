@@ -1,0 +1,275 @@
+"""Work for outside programs: leases, heartbeats, tokens; nothing is lost, and a late worker changes nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from procession import Elapsed, Function, after, deadline, pick, process
+from procession.engine.contract import InstanceHasEnded
+from procession.errors import InvalidValue, NotDeclarable
+from procession.kernel import CallCompleted, CallStarted
+from procession.services.commands import (
+    CancelInstance,
+    CompleteExternal,
+    FailExternal,
+    FetchExternal,
+    HeartbeatExternal,
+)
+from procession.services.external import NoSuchExternal, StaleLease
+from tests.conformance.world import Host, World
+
+
+class Declined(Exception):
+    pass
+
+
+team = Function("Team", owner="ann@acme.example")
+
+
+@team.external(lease="10 minutes", due="2 days", raises=[Declined])
+async def scan(document: str, pages: int) -> int:
+    """Scan it, and tell how many sheets that were."""
+    ...
+
+
+@team.task()
+async def type_it(document: str) -> int: ...
+
+
+@team.task()
+async def confirm(what: str) -> bool: ...
+
+
+@process(owner=team)
+async def file(document: str) -> int:
+    try:
+        return await scan(document, 3)
+    except Declined as error:
+        return -len(str(error))
+
+
+@process(owner=team)
+async def whichever(document: str) -> str:
+    match await pick(scan.request(document, 1), type_it.request(document), after("2 days")):
+        case Elapsed():
+            return "nobody"
+        case number:
+            return f"{number}"
+
+
+@process(owner=team)
+async def hurried(document: str) -> str:
+    try:
+        async with deadline("1 day"):
+            return str(await scan(document, 1))
+    except TimeoutError:
+        return "late"
+
+
+@process(owner=team)
+async def broken(document: str) -> int:
+    call = scan.request(document, 1)
+    await call.started()
+    raise ZeroDivisionError
+
+
+ALL = (team, file, whichever, hurried, broken)
+
+
+async def fetch(world: World, worker: str = "w1", limit: int = 1, lease: str | None = None) -> list[dict[str, Any]]:
+    answer = await world.give(FetchExternal("scan", worker, limit, lease), worker)
+    return list(answer["calls"])
+
+
+async def complete(world: World, token: str, result: object) -> dict[str, Any]:
+    return await world.give(CompleteExternal(token, json.dumps(result)), "w1")
+
+
+async def test_a_call_is_fetched_with_its_inputs_and_its_result_goes_on(host: Host) -> None:
+    world = await host.open(*ALL)
+    mine = await world.start(file, document="a")
+    (call,) = await fetch(world)
+    assert (call["instance"], call["input"], call["attempt"]) == (mine, {"document": "a", "pages": 3}, 1)
+    assert call["due"] == "2026-03-03T09:00:00+00:00"
+    assert await fetch(world, "w2") == []
+    await complete(world, call["token"], 5)
+    assert world.result(mine) == 5
+    (started,) = [event for event in world.history(mine) if isinstance(event, CallStarted)]
+    (completed,) = [event for event in world.history(mine) if isinstance(event, CallCompleted)]
+    assert (started.performer, completed.performer) == ("w1", "w1")
+
+
+async def test_each_call_goes_to_one_worker_and_the_oldest_first(host: Host) -> None:
+    world = await host.open(*ALL)
+    names = [await world.start(file, document=str(number)) for number in range(5)]
+    first, second = await fetch(world, "w1", 2), await fetch(world, "w2", 9)
+    assert [call["instance"] for call in (*first, *second)] == names
+    assert await fetch(world, "w3", 9) == []
+
+
+async def test_a_lease_that_is_over_is_handed_out_again_and_the_first_worker_is_refused(host: Host) -> None:
+    world = await host.open(*ALL)
+    mine = await world.start(file, document="a")
+    (call,) = await fetch(world, "w1")
+    await world.pass_time("9 minutes")
+    assert await fetch(world, "w2") == []
+    await world.pass_time("2 minutes")
+    (again,) = await fetch(world, "w2")
+    assert (again["attempt"], again["token"] != call["token"]) == (2, True)
+    for command in (
+        CompleteExternal(call["token"], "1"),
+        FailExternal(call["token"], "no"),
+        HeartbeatExternal(call["token"]),
+    ):
+        with pytest.raises(StaleLease, match="handed out again, to w2"):
+            await world.give(command, "w1")
+    await complete(world, again["token"], 2)
+    assert world.result(mine) == 2
+    assert world.kinds(mine).count("CallStarted") == 1
+
+
+async def test_a_heartbeat_renews_a_lease_and_never_shortens_it(host: Host) -> None:
+    world = await host.open(*ALL)
+    await world.start(file, document="a")
+    (call,) = await fetch(world, lease="1 hour")
+    await world.give(HeartbeatExternal(call["token"]), "w1")
+    await world.pass_time("50 minutes")
+    assert await fetch(world, "w2") == []
+    await world.give(HeartbeatExternal(call["token"], "1 day"), "w1")
+    await world.pass_time("20 hours")
+    assert await fetch(world, "w2") == []
+
+
+async def test_a_repeated_completion_is_answered_as_the_first_and_another_one_is_refused(host: Host) -> None:
+    world = await host.open(*ALL)
+    mine = await world.start(file, document="a")
+    (call,) = await fetch(world)
+    told = await complete(world, call["token"], 5)
+    again = await complete(world, call["token"], 5)
+    assert (told["repeated"], again["repeated"]) == (False, True)
+    assert world.result(mine) == 5
+    (other,) = await fetch(world) or [None]
+    assert other is None
+
+
+async def test_after_so_many_leases_a_call_needs_attention_and_its_last_worker_may_still_complete_it(
+    host: Host,
+) -> None:
+    world = await host.open(*ALL)
+    mine = await world.start(file, document="a")
+    for number in range(3):
+        (call,) = await fetch(world, f"w{number}")
+        await world.pass_time("11 minutes")
+    assert await fetch(world) == []
+    with world.view() as view:
+        (row,) = view.external_attention(world.clock.wall_us())
+    assert (row.attempts, row.worker) == (3, "w2")
+    await complete(world, call["token"], 7)
+    assert world.result(mine) == 7
+
+
+async def test_a_worker_that_fails_gives_the_call_back_and_a_declared_error_is_an_answer(host: Host) -> None:
+    world = await host.open(*ALL)
+    mine = await world.start(file, document="a")
+    (call,) = await fetch(world)
+    await world.give(FailExternal(call["token"], "paper jam"), "w1")
+    (call,) = await fetch(world)
+    assert "paper jam" in str(world.waits(mine).external_calls[0].last_error)
+    with pytest.raises(InvalidValue, match="declares no error"):
+        await world.give(FailExternal(call["token"], "no", "Refused"), "w1")
+    await world.give(FailExternal(call["token"], "never", "Declined"), "w1")
+    assert world.result(mine) == -5
+
+
+@pytest.mark.parametrize("result", ['"five"', "null", "[1]", "{"])
+async def test_a_result_that_does_not_fit_is_refused_and_the_lease_stays(host: Host, result: str) -> None:
+    world = await host.open(*ALL)
+    await world.start(file, document="a")
+    (call,) = await fetch(world)
+    with pytest.raises(InvalidValue):
+        await world.give(CompleteExternal(call["token"], result), "w1")
+    await complete(world, call["token"], 5)
+
+
+@pytest.mark.parametrize("token", ["", "file-1", "file-1:1", "file-1:1:x", "file-1:1:" + "9" * 40])
+async def test_what_is_no_token_is_refused(host: Host, token: str) -> None:
+    world = await host.open(*ALL)
+    await world.start(file, document="a")
+    with pytest.raises(InvalidValue, match="token"):
+        await world.give(CompleteExternal(token, "1"), "w1")
+
+
+async def test_an_unknown_operation_is_refused_with_those_there_are(host: Host) -> None:
+    world = await host.open(*ALL)
+    for name in ("scam", "Team.type_it"):
+        with pytest.raises(NoSuchExternal) as refused:
+            await world.give(FetchExternal(name, "w1"), "w1")
+        assert "Team.scan" in refused.value.remedy
+
+
+async def test_who_fetches_first_decides_a_choice(host: Host) -> None:
+    world = await host.open(*ALL)
+    mine = await world.start(whichever, document="a")
+    (call,) = await fetch(world)
+    assert world.waits(mine).items == ()
+    await complete(world, call["token"], 4)
+    assert world.result(mine) == "4"
+    other = await world.start(whichever, document="b")
+    await world.complete(other, 9)
+    assert world.result(other) == "9"
+    assert await fetch(world) == []
+
+
+async def test_a_call_that_is_withdrawn_while_somebody_has_it_refuses_what_comes(host: Host) -> None:
+    world = await host.open(*ALL)
+    late, gone = await world.start(hurried, document="a"), await world.start(file, document="b")
+    calls = await fetch(world, limit=2, lease="3 days")
+    await world.pass_time("2 days")
+    await world.give(CancelInstance(gone, force=True))
+    assert world.result(late) == "late"
+    for call in calls:
+        with pytest.raises((StaleLease, InstanceHasEnded)):
+            await complete(world, call["token"], 4)
+        with pytest.raises((StaleLease, InstanceHasEnded)):
+            await world.give(HeartbeatExternal(call["token"]), "w1")
+
+
+async def test_an_instance_that_halts_when_its_call_is_begun_hands_nothing_else_out(host: Host) -> None:
+    world = await host.open(*ALL)
+    halted, good = await world.start(broken, document="a"), await world.start(file, document="b")
+    await fetch(world, limit=5)
+    assert world.state(halted) == "halted"
+    assert world.state(good) == "running"
+    assert await fetch(world, limit=5) == []
+
+
+async def test_leases_outlive_the_engine(host: Host) -> None:
+    world = await host.open(*ALL)
+    mine = await world.start(file, document="a")
+    (call,) = await fetch(world)
+    await world.restart()
+    assert await fetch(world, "w2") == []
+    await complete(world, call["token"], 5)
+    assert world.result(mine) == 5
+
+
+def test_a_body_with_code_or_a_lease_of_no_time_is_refused_when_declared() -> None:
+    other = Function("Other", owner="ann@acme.example")
+    with pytest.raises(NotDeclarable, match="must be"):
+
+        @other.external()
+        async def work() -> int:
+            return 1
+
+    with pytest.raises(NotDeclarable, match="lease"):
+
+        @other.external(lease="0 minutes")
+        async def more() -> int: ...
+
+    with pytest.raises(NotDeclarable, match="at least once"):
+
+        @other.external(attempts=0)
+        async def none() -> int: ...
