@@ -27,7 +27,9 @@ from procession.kernel.events import (
     InstanceCompleted,
     InstanceFailed,
     InstanceHalted,
+    InstanceResumed,
     InstanceStarted,
+    InstanceSuspended,
     MessagePublished,
     ResultRecorded,
     Retried,
@@ -69,6 +71,8 @@ events = st.one_of(
     st.builds(InstanceHalted, times, texts, texts, st.binary(), st.integers(0, 9)),
     st.builds(Retried, times),
     st.builds(CancellationRequested, times, texts),
+    st.builds(InstanceSuspended, times, texts),
+    st.builds(InstanceResumed, times, times),
     st.builds(InstanceCancelled, times, texts, st.booleans()),
 )
 
@@ -141,6 +145,8 @@ EXAMPLES: dict[Event, tuple[bytes, bytes | None]] = {
     ),
     Retried(5): (b'{"at":5,"call":null,"kind":"Retried","request":7}', None),
     CancellationRequested(5, "twice"): (b'{"at":5,"call":null,"kind":"CancellationRequested","request":7}', b"twice"),
+    InstanceSuspended(5, "audit"): (b'{"at":5,"call":null,"kind":"InstanceSuspended","request":7}', b"audit"),
+    InstanceResumed(5, 3): (b'{"at":5,"call":null,"kind":"InstanceResumed","request":7,"moved":3}', None),
     InstanceCancelled(5, "", by_program=False): (
         b'{"at":5,"call":null,"kind":"InstanceCancelled","request":7,"by_program":false}',
         None,

@@ -149,6 +149,7 @@ STATE_STYLES = {
     "failed": "red",
     "halted": "bold red",
     "cancelling": "yellow",
+    "suspended": "yellow",
     "cancelled": "yellow",
     "attention": "bold red",
 }

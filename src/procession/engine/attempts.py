@@ -20,6 +20,7 @@ class ServiceState(StrEnum):
     DUE = "due"
     RUNNING = "running"
     ATTENTION = "attention"
+    SUSPENDED = "suspended"
 
 
 class LateResult(PerformerError):

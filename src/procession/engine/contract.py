@@ -87,7 +87,7 @@ class Decision:
     `externals` are calls of outside systems as they are from here on; `publishes` is a message from outside,
     `expires` names messages whose time is over.
     `release` is a source to be kept; its number is in the answer's outcome. `forgets` names requests whose client's
-    identifier is no longer kept.
+    identifier is no longer kept. `stops_timers` goes with a suspension.
     """
 
     outcome: Mapping[str, object] = field(default_factory=dict)
@@ -124,6 +124,7 @@ class Request:
     input_digest: bytes = b""
     recorded: bool = True
     passes_halt: bool = False
+    passes_suspension: bool = False
     at_us: int = 0
 
 

@@ -16,11 +16,23 @@ from procession.engine.contract import (
 )
 from procession.engine.delivering import Delivering
 from procession.engine.due_work import ENGINE_ACTOR
+from procession.engine.live import ProcessIsGone
 from procession.engine.recording import change_item, change_service, keep_request, let_wait
 from procession.engine.starting import begin_instance
+from procession.engine.suspending import STANDS_STILL, Suspension, resume, suspend
 from procession.engine.turn import Cause, Effects, Turn
 from procession.errors import PerformerError
-from procession.kernel import Event, InstanceCancelled, InstanceState, Retried
+from procession.kernel import (
+    GOES_ON,
+    Divergence,
+    Event,
+    HaltInstance,
+    InstanceCancelled,
+    InstanceResumed,
+    InstanceState,
+    InstanceSuspended,
+    Retried,
+)
 from procession.store.batch import Batch
 from procession.store.deliveries import DeliveryRow
 from procession.store.event_rows import decode_event
@@ -203,6 +215,9 @@ class Decider:
                 subject=row.name,
                 remedy=f"Nothing is lost. Once the cause is mended, `procession retry {row.name}` goes on; then do this again.",
             )
+        suspension = Suspension.of(row)
+        if suspension is not None and request.recorded and not request.passes_suspension:
+            raise suspension.refusal(row.name)
         if row.state in ENDED_STATES and request.recorded:
             raise InstanceHasEnded(
                 f"{row.name} is already {row.state}.", subject=row.name, remedy="Nothing was changed."
@@ -217,7 +232,12 @@ class Decider:
             self.advance.cancel(turn, row.id, first)
         elif isinstance(first, Retried):
             self._retry(turn, row, first)
-        elif row.state == InstanceState.HALTED:
+        elif isinstance(first, InstanceSuspended):
+            suspend(turn, self.advance.live, row, first, stops_timers=decision.stops_timers)
+        elif isinstance(first, InstanceResumed):
+            for each in resume(turn, self.advance.live, row, first):
+                self._apply_waiting(turn, each)
+        elif row.state in STANDS_STILL:
             for event in decision.events:
                 let_wait(turn.batch, row.id, event)
         else:
@@ -230,13 +250,26 @@ class Decider:
         batch.instances.change(row.id, state=InstanceState.RUNNING, halt=None)  # until the kernel says otherwise
         turn.notice(event.at_us, row.name, f"retried by {turn.cause.actor}")
         self.advance.apply(turn, row.id, (event,))
-        for waiting in batch.waiting_events.of_instance(row.id):
-            if batch.instances.get(row.id).state == InstanceState.HALTED:
+        self._apply_waiting(turn, row.id)
+
+    def _apply_waiting(self, turn: Turn, instance: int) -> None:
+        """What came while the instance stood still, in the order in which it came, unless it halts over that."""
+        batch, live = turn.batch, self.advance.live
+        for waiting in batch.waiting_events.of_instance(instance):
+            row = batch.instances.get(instance)
+            if row.state == InstanceState.HALTED:
                 return
             batch.waiting_events.remove(waiting.id)
-            came: Event = replace(decode_event(waiting), at_us=event.at_us)
-            if (fitting := self.advance.live.as_it_fits(row.id, came)) is not None:
-                self.advance.apply(turn.caused_by(ENGINE_ACTOR), row.id, (fitting,))
+            fitting: Event | None = replace(decode_event(waiting), at_us=row.now_us)
+            assert fitting is not None
+            try:
+                if row.state in GOES_ON:
+                    live.get(batch, row)
+                fitting = live.as_it_fits(instance, fitting)
+            except (Divergence, HaltInstance, ProcessIsGone):
+                pass  # it halts below, and keeps the event
+            if fitting is not None:
+                self.advance.apply(turn.caused_by(ENGINE_ACTOR), instance, (fitting,))
 
 
 def _why_it_stands(row: InstanceRow | None) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from procession.engine.advance import Advance
 from procession.engine.halting import HaltRecord
 from procession.engine.recording import let_wait
+from procession.engine.suspending import STANDS_STILL
 from procession.engine.turn import Turn
 from procession.kernel import InstanceState, TimerFired
 from procession.store.instances import InstanceRow
@@ -74,7 +75,7 @@ class DueTimers:
 
     def _fire(self, turn: Turn, row: InstanceRow, timer: TimerRow, now_us: int) -> None:
         event = TimerFired(max(now_us, row.now_us), timer.call, timer.due_us)
-        if row.state == InstanceState.HALTED:
+        if row.state in STANDS_STILL:
             let_wait(turn.batch, row.id, event)
             return
         made_before = turn.batch.deliveries.last

@@ -122,6 +122,10 @@ class LiveInstances:
             return False
         return all(call.kind is not CallKind.TIMER for call in instance.open_calls.values())
 
+    def holds(self, number: int) -> bool:
+        """Whether an instance is in memory."""
+        return number in self._instances
+
     def waits_for_call(self, number: int, call: int | None) -> bool:
         """Whether a live instance waits for that call."""
         instance = self._instances.get(number)

@@ -54,10 +54,12 @@ def change_service(turn: Turn, row: ServiceCallRow) -> None:
         name = turn.batch.instances.get(row.instance).name
         turn.effects.attempts.append(AttemptToRun(change_service_call(turn.batch, row), requested.payload, name))
         return
+    if row.state == ServiceState.DUE and turn.batch.instances.get(row.instance).suspended is not None:
+        row = row._replace(state=ServiceState.SUSPENDED)
     changed = change_service_call(turn.batch, row)
     if changed.state == ServiceState.DUE:
         turn.effects.expect(changed.due_us)
-    else:
+    elif changed.state == ServiceState.ATTENTION:
         name, error = turn.batch.instances.get(row.instance).name, last_error_of(changed)
         said = f"{row.operation} needs attention: {error} (attempt {changed.attempts})"
         turn.notice(changed.due_us, name, said, alarms=True)

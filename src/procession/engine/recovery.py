@@ -21,7 +21,10 @@ def recover(batch: Batch, registry: Registry, *, culprit: Culprit | None, now_us
         _halt_culprit(batch, culprit, now_us)
     for row in batch.service_calls.in_state(ServiceState.RUNNING, limit=1_000_000):
         service = registry.find_operation(row.operation)
-        change_service_call(batch, interrupted(row, service if isinstance(service, Service) else None, now_us))
+        after = interrupted(row, service if isinstance(service, Service) else None, now_us)
+        if after.state == ServiceState.DUE and batch.instances.get(row.instance).suspended is not None:
+            after = after._replace(state=ServiceState.SUSPENDED)
+        change_service_call(batch, after)
 
 
 def _halt_culprit(batch: Batch, culprit: Culprit, now_us: int) -> None:

@@ -81,24 +81,8 @@ class BranchLoop(HaltingLoop):
     """What the branches of one instance share: queue, numbers, history, and the fault that stops them all."""
 
     __slots__ = (
-        "branch_numbers",
-        "branches",
-        "current",
-        "dead",
-        "depth",
-        "failed",
-        "failure",
-        "fault",
-        "future_numbers",
-        "history",
-        "interrupt",
-        "is_cancelling",
-        "program",
-        "ready",
-        "result",
-        "root",
-        "unbegun",
-        "unwound",
+        "branch_numbers", "branches", "current", "dead", "depth", "failed", "failure", "fault", "future_numbers",
+        "history", "interrupt", "is_cancelling", "program", "ready", "result", "root", "unbegun", "unwound",
     )  # fmt: skip
 
     def __init__(self, program: Program) -> None:

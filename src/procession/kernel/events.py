@@ -190,6 +190,22 @@ class CancellationRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class InstanceSuspended:
+    """A person has the instance stand still: nothing happens in it until `InstanceResumed`."""
+
+    at_us: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceResumed:
+    """It goes on. By `moved_us` every open timer is due later: the length of the pause, where timers stood still too; else 0."""
+
+    at_us: int
+    moved_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceCancelled:
     """The clean-up of a cancelled instance has ended (a recorded fact); or it was ended by force, and no code ran (incoming)."""
 
@@ -215,13 +231,24 @@ Event = (
     | InstanceHalted
     | Retried
     | CancellationRequested
+    | InstanceSuspended
+    | InstanceResumed
     | InstanceCancelled
 )
 
 CallEvent = CallStarted | CallCompleted | CallFailed | CallWithdrawn | TimerFired
 
 RECORDED: frozenset[type[Event]] = frozenset(
-    {CallRequested, CallWithdrawn, AttributesSet, MessagePublished, ResultRecorded, InstanceCompleted, InstanceFailed, InstanceCancelled}
+    {
+        CallRequested,
+        CallWithdrawn,
+        AttributesSet,
+        MessagePublished,
+        ResultRecorded,
+        InstanceCompleted,
+        InstanceFailed,
+        InstanceCancelled,
+    }
 )
 # A withdrawal and a cancellation are of both kinds, by who made them.
 INCOMING: frozenset[type[Event]] = frozenset(get_args(Event)) - RECORDED | {CallWithdrawn, InstanceCancelled}

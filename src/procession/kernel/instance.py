@@ -239,7 +239,13 @@ class Instance:
                     self._loop.ending -= {call}
                 self._go_on(event.at_us)
 
-    def _go_on_again(self, event: events.Retried) -> None:
+    def _resume(self, event: events.InstanceResumed) -> None:
+        self._go_on_again(event)
+        for entry in self._loop.open.values():
+            if entry.due_us is not None:
+                entry.due_us += event.moved_us
+
+    def _go_on_again(self, event: events.Retried | events.InstanceResumed) -> None:
         """Stands where it stood before it stood still."""
         self.state = after(INSTANCE, self.state, type(event), subject="the instance")
         if self._loop.is_cancelling:
@@ -302,7 +308,7 @@ class Instance:
             raise IllegalTransition(f"Call {event.call} is of no child that is to end.", subject=f"call {event.call}")
         self._loop.ending -= {event.call}
 
-    def _change_state(self, event: events.InstanceHalted | events.InstanceCancelled) -> None:
+    def _change_state(self, event: events.InstanceHalted | events.InstanceSuspended | events.InstanceCancelled) -> None:
         self.state = after(INSTANCE, self.state, type(event), subject="the instance")
 
     def _cancel(self, event: events.CancellationRequested) -> None:
@@ -454,6 +460,8 @@ _APPLY: dict[type[Event], Callable[[Instance, Any], None]] = {
     events.ChildEnded: Instance._child_ended,
     events.Retried: Instance._retry,
     events.InstanceHalted: Instance._change_state,
+    events.InstanceSuspended: Instance._change_state,
+    events.InstanceResumed: Instance._resume,
     events.CancellationRequested: Instance._cancel,
     events.InstanceCancelled: Instance._change_state,
 }

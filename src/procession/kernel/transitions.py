@@ -1,7 +1,7 @@
 """The life cycles of an instance and of a call, as tables: state -> event -> next state.
 
 All that changes a state goes through `after`. The tables are data: the documentation draws its pictures from them. What is
-not in a table is illegal: it raises and changes nothing. `suspended` joins with what brings it about.
+not in a table is illegal: it raises and changes nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class InstanceState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     HALTED = "halted"
+    SUSPENDED = "suspended"
 
 
 class CallState(StrEnum):
@@ -69,10 +70,12 @@ INSTANCE: Table[InstanceState] = _frozen(
             events.InstanceFailed: InstanceState.FAILED,
             events.InstanceHalted: InstanceState.HALTED,
             events.CancellationRequested: InstanceState.CANCELLING,
+            events.InstanceSuspended: InstanceState.SUSPENDED,
             events.InstanceCancelled: InstanceState.CANCELLED,
         },
         InstanceState.CANCELLING: {
             events.InstanceHalted: InstanceState.HALTED,
+            events.InstanceSuspended: InstanceState.SUSPENDED,
             events.InstanceCancelled: InstanceState.CANCELLED,
         },
         InstanceState.HALTED: {
@@ -80,6 +83,11 @@ INSTANCE: Table[InstanceState] = _frozen(
             events.Retried: InstanceState.RUNNING,
             # A halted instance that cannot even be replayed on this source is halted once more.
             events.InstanceHalted: InstanceState.HALTED,
+            events.InstanceCancelled: InstanceState.CANCELLED,
+        },
+        InstanceState.SUSPENDED: {
+            # As after a halt: `Instance._go_on_again`.
+            events.InstanceResumed: InstanceState.RUNNING,
             events.InstanceCancelled: InstanceState.CANCELLED,
         },
         InstanceState.COMPLETED: {},

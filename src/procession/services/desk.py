@@ -45,6 +45,7 @@ class Desk:
         *,
         instance: int | None = None,
         passes_halt: bool = False,
+        passes_suspension: bool = False,
     ) -> Accepted:
         """Hand a decision to the engine as the request that this order is."""
         kind = type(order.command).__name__
@@ -59,6 +60,7 @@ class Desk:
                 client_id=order.client_id,
                 input_digest=hashlib.sha256(content).digest()[:16],
                 passes_halt=passes_halt,
+                passes_suspension=passes_suspension,
             )
         )
 

@@ -16,6 +16,7 @@ from procession.kernel import (
     InstanceFailed,
     InstanceHalted,
     InstanceStarted,
+    InstanceSuspended,
     ResultRecorded,
 )
 from procession.services.records import HistoryEntry, moment
@@ -79,6 +80,8 @@ def _content_of(row: EventRow) -> tuple[str, object]:
         case CallFailed(failure=failure) | InstanceFailed(failure=failure):
             return _failure_text(failure), json_of(failure.payload)
         case CallWithdrawn(reason=text) | CancellationRequested(reason=text) | InstanceCancelled(reason=text):
+            return text, None
+        case InstanceSuspended(reason=text):
             return text, None
         case InstanceHalted(code=code, message=message):
             return f"{code}: {message}", None

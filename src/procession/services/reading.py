@@ -338,7 +338,7 @@ def _summary(row: InstanceRow, view: View | None) -> InstanceSummary:
         process=row.process,
         title=row.title,
         business_key=row.business_key,
-        state=row.state,
+        state="suspended" if is_suspended else row.state,
         initiator=row.initiator,
         started=moment(row.started_us),
         ended=maybe_moment(row.ended_us),

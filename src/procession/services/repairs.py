@@ -5,6 +5,7 @@ from typing import assert_never
 
 from procession.engine.attempts import ServiceState, new_round
 from procession.engine.contract import Decision, InstanceIsHalted, ServiceChange, View
+from procession.engine.suspending import Suspension
 from procession.errors import PerformerError
 from procession.kernel import (
     CallCompleted,
@@ -42,7 +43,9 @@ async def repair(desk: Desk, order: Order, command: Repair) -> Answer:
     """Do the repair. Raises `NothingToRetry`, `NoOpenCall`, `InvalidValue`, or `DoesNotReplay`."""
     row = desk.get_instance(command.instance)
     decide, passes_halt = _decision(desk, order, command, row)
-    accepted = await desk.submit(order, decide, instance=row.id, passes_halt=passes_halt)
+    accepted = await desk.submit(
+        order, decide, instance=row.id, passes_halt=passes_halt, passes_suspension=isinstance(command, CancelInstance)
+    )
     assert accepted.instance is not None
     answer: Answer = {"instance": accepted.instance.name, "state": accepted.instance.state, "halted": accepted.halted}
     if isinstance(command, RetryCall):
@@ -84,6 +87,8 @@ def _cancel(view: View, row: InstanceRow, reason: str) -> Decision:
             remedy=f"Mend the cause, `procession retry {row.name}`, and cancel it then; or end it with --force, "
             "which runs none of its code.",
         )
+    if present is not None and (suspended := Suspension.of(present)) is not None:
+        raise suspended.refusal(row.name)
     if present is not None and present.cancelling_us is not None:
         return Decision()
     return Decision(events=(CancellationRequested(view.now_us, reason),))

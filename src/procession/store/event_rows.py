@@ -28,7 +28,9 @@ from procession.kernel.events import (
     InstanceCompleted,
     InstanceFailed,
     InstanceHalted,
+    InstanceResumed,
     InstanceStarted,
+    InstanceSuspended,
     MessagePublished,
     ResultRecorded,
     Retried,
@@ -167,6 +169,8 @@ _ENCODERS: dict[type, Callable[[Any], _Parts]] = {
     InstanceHalted: _halted,
     Retried: lambda _: ("", None, None),
     CancellationRequested: lambda event: ("", None, event.reason.encode() if event.reason else None),
+    InstanceSuspended: lambda event: ("", None, event.reason.encode() if event.reason else None),
+    InstanceResumed: lambda event: (f',"moved":{event.moved_us}', None, None),
     InstanceCancelled: _cancelled,
 }
 
@@ -228,6 +232,10 @@ _DECODERS: dict[str, Callable[[dict[str, Any], bytes | None], Event]] = {
     "CancellationRequested": lambda header, payload: CancellationRequested(
         header["at"], "" if payload is None else payload.decode()
     ),
+    "InstanceSuspended": lambda header, payload: InstanceSuspended(
+        header["at"], "" if payload is None else payload.decode()
+    ),
+    "InstanceResumed": lambda header, _: InstanceResumed(header["at"], header["moved"]),
     "InstanceCancelled": lambda header, payload: InstanceCancelled(
         header["at"], "" if payload is None else payload.decode(), header["by_program"]
     ),

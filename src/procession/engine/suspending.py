@@ -1,0 +1,132 @@
+"""Has an instance stand still by a person's wish, and go on: rows alone, so that no line of its code need run for it."""
+
+import json
+from dataclasses import dataclass, replace
+
+from procession.engine.attempts import ServiceState
+from procession.engine.live import LiveInstances
+from procession.engine.turn import Turn
+from procession.engine.wake_records import change_service_call
+from procession.errors import PerformerError
+from procession.kernel import GOES_ON, InstanceResumed, InstanceState, InstanceSuspended
+from procession.store.event_rows import encode_event
+from procession.store.instances import InstanceRow
+
+STANDS_STILL = frozenset({InstanceState.HALTED, InstanceState.SUSPENDED})
+"""What comes for an instance in one of these states waits as a row."""
+
+
+class InstanceIsSuspended(PerformerError):
+    """A person has the instance stand still; nothing can be done in it until it is resumed."""
+
+    code = "instance-suspended"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """Since when an instance is suspended, by whom and why, and the timers that stand still with it: (call, due).
+
+    `within` is the instance with which it was suspended, as its child.
+    """
+
+    at_us: int
+    by: str
+    reason: str
+    stops_timers: bool
+    stopped: tuple[tuple[int, int], ...] = ()
+    within: str | None = None
+
+    @classmethod
+    def of(cls, row: InstanceRow) -> "Suspension | None":
+        """That of an instance, if it is suspended."""
+        if row.suspended is None:
+            return None
+        kept = json.loads(row.suspended)
+        return cls(**{**kept, "stopped": tuple((call, due) for call, due in kept["stopped"])})
+
+    def to_json(self) -> str:
+        """What the row keeps."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+
+    def refusal(self, name: str) -> InstanceIsSuspended:
+        """What whoever wants something of the instance is told."""
+        why = f": {self.reason}" if self.reason else ""
+        return InstanceIsSuspended(
+            f"{name} is suspended by {self.by}{why}.",
+            subject=name,
+            remedy=f"Nothing is lost. `procession resume {name}` has it go on; then do this again.",
+        )
+
+
+def suspend(turn: Turn, live: LiveInstances, row: InstanceRow, event: InstanceSuspended, *, stops_timers: bool) -> None:
+    """The instance and its children stand still: attempts under way end, no other begins, timers stop where that is asked for."""
+    _suspend(turn, live, row, event, Suspension(event.at_us, turn.cause.actor, event.reason, stops_timers))
+    for child in _tree(turn, row):
+        if child.state in GOES_ON:
+            at_us = max(event.at_us, child.now_us)
+            within = Suspension(at_us, turn.cause.actor, event.reason, stops_timers, within=row.name)
+            _suspend(turn, live, child, InstanceSuspended(at_us, event.reason), within)
+
+
+def _tree(turn: Turn, row: InstanceRow) -> list[InstanceRow]:
+    """All that came of an instance and has not ended."""
+    found: list[InstanceRow] = []
+    for child in turn.batch.instances.open_children(row.id):
+        found += [child, *_tree(turn, child)]
+    return found
+
+
+def _suspend(
+    turn: Turn, live: LiveInstances, row: InstanceRow, event: InstanceSuspended, suspension: Suspension
+) -> None:
+    batch = turn.batch
+    batch.events.append(row.id, [encode_event(event, request=turn.cause.request)])
+    live.drop([row.id])
+    stopped: list[tuple[int, int]] = []
+    if suspension.stops_timers:
+        for timer in batch.timers.of_instance(row.id):
+            stopped.append((timer.call, timer.due_us))
+            batch.timers.remove(row.id, timer.call)
+    for call in batch.service_calls.of_instance(row.id):
+        if call.state == ServiceState.DUE:
+            change_service_call(batch, call._replace(state=ServiceState.SUSPENDED))
+    kept = replace(suspension, stopped=tuple(stopped)).to_json()
+    batch.instances.change(row.id, state=InstanceState.SUSPENDED, suspended=kept, now_us=max(row.now_us, event.at_us))
+    turn.notice(event.at_us, row.name, f"suspended by {turn.cause.actor}")
+
+
+def resume(turn: Turn, live: LiveInstances, row: InstanceRow, event: InstanceResumed) -> list[int]:
+    """The instance goes on, and what was suspended with it; gives those for which what waited is still to be applied."""
+    resumed = [row.id]
+    _resume(turn, live, row, event)
+    for child in _tree(turn, row):
+        suspension = Suspension.of(child)
+        if suspension is not None and suspension.within == row.name:
+            _resume(turn, live, child, InstanceResumed(max(event.at_us, child.now_us), event.moved_us))
+            resumed.append(child.id)
+    return resumed
+
+
+def _resume(turn: Turn, live: LiveInstances, row: InstanceRow, event: InstanceResumed) -> None:
+    batch, suspension = turn.batch, Suspension.of(row)
+    assert suspension is not None
+    batch.events.append(row.id, [encode_event(event, request=turn.cause.request)])
+    live.drop([row.id])
+    for call, due_us in suspension.stopped:
+        batch.timers.add(row.id, call, due_us + event.moved_us)
+        turn.effects.expect(due_us + event.moved_us)
+    if event.moved_us:
+        _move_items(turn, row, event.moved_us)
+    for service_call in batch.service_calls.of_instance(row.id):
+        if service_call.state == ServiceState.SUSPENDED:
+            due_again = change_service_call(batch, service_call._replace(state=ServiceState.DUE))
+            turn.effects.expect(due_again.due_us)
+    state = InstanceState.RUNNING if row.cancelling_us is None else InstanceState.CANCELLING
+    batch.instances.change(row.id, state=state, suspended=None, now_us=max(row.now_us, event.at_us))
+    turn.notice(event.at_us, row.name, f"resumed by {turn.cause.actor}")
+
+
+def _move_items(turn: Turn, row: InstanceRow, moved_us: int) -> None:
+    for item in turn.batch.items.of_instance(row.id):
+        if item.ended_us is None and item.due_us is not None:
+            turn.batch.items.change(item.id, due_us=item.due_us + moved_us, version=item.version + 1)

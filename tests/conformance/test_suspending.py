@@ -1,0 +1,205 @@
+"""An instance that a person has stand still: its items refuse, what comes for it waits, and its timers run or stop (law 45)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from procession import Function, after, process
+from procession.engine.contract import InstanceIsHalted
+from procession.engine.suspending import InstanceIsSuspended
+from procession.kernel import InstanceResumed
+from procession.services.commands import (
+    CancelInstance,
+    ClaimItem,
+    CompleteItem,
+    ResumeInstance,
+    SaveDraft,
+    SuspendInstance,
+)
+from procession.services.pausing import NotSuspended
+from tests.conformance.test_halts import halted
+from tests.conformance.world import Host, World
+
+team = Function("Team", owner="ann@acme.example")
+
+
+@team.task(due="2 days")
+async def answer(question: str) -> str: ...
+
+
+@process(owner=team)
+async def patient(question: str) -> str:
+    try:
+        async with asyncio.timeout(86_400):
+            return await answer(question)
+    except TimeoutError:
+        return "late"
+
+
+async def suspended(host: Host, *, timers: str = "run") -> tuple[World, str]:
+    """An instance with an item and a deadline, standing still."""
+    world = await host.open(team, patient)
+    name = await world.start(patient, question="why?")
+    given = await world.give(SuspendInstance(name, timers), "rita", reason="the audit")
+    assert given["state"] == "suspended"
+    return world, name
+
+
+async def test_an_item_of_a_suspended_instance_refuses_with_a_sentence(host: Host) -> None:
+    world, name = await suspended(host)
+    item = world.item(name).id
+    for command in (CompleteItem(item, '"so"'), ClaimItem(item), SaveDraft(item, '"s'), CancelInstance(name)):
+        with pytest.raises(InstanceIsSuspended, match="suspended by rita: the audit"):
+            await world.give(command)
+    await world.give(ResumeInstance(name))
+    await world.complete(name, "so")
+    assert world.result(name) == "so"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_timers_that_run_are_applied_when_it_is_resumed(host: Host, restarted: bool) -> None:
+    world, name = await suspended(host)
+    await world.pass_time("3 days")
+    assert world.state(name) == "suspended"
+    if restarted:
+        await world.restart(team, patient)
+    given = await world.give(ResumeInstance(name))
+    assert given["state"] == "completed"
+    assert world.result(name) == "late"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_timers_that_stop_and_due_dates_are_later_by_the_pause(host: Host, restarted: bool) -> None:
+    world, name = await suspended(host, timers="stop")
+    due_us = world.item(name).due_us
+    assert due_us is not None
+    await world.pass_time("3 days")
+    if restarted:
+        await world.restart(team, patient)
+    await world.give(ResumeInstance(name))
+    pause_us = 3 * 86_400 * 1_000_000
+    assert InstanceResumed(world.row(name).now_us, pause_us) in world.history(name)
+    assert world.item(name).due_us == due_us + pause_us
+    await world.pass_time("23 hours")
+    assert world.state(name) == "running"
+    await world.pass_time("1 hour")
+    assert world.result(name) == "late"
+
+
+async def test_an_attempt_under_way_ends_and_its_result_waits(host: Host) -> None:
+    gate, attempts = asyncio.Event(), []
+
+    @team.service()
+    async def look_up() -> str:
+        attempts.append(1)
+        await gate.wait()
+        return "found"
+
+    @process(owner=team)
+    async def searching() -> str:
+        return await look_up()
+
+    world = await host.open(team, searching)
+    name = await world.start(searching)
+    await world.until(lambda: attempts)
+    await world.give(SuspendInstance(name))
+    gate.set()
+    await world.until(lambda: world.waits(name).waiting_events)
+    assert (world.state(name), world.waits(name).service_calls) == ("suspended", ())
+    await world.give(ResumeInstance(name))
+    assert world.result(name) == "found"
+
+
+async def test_no_attempt_begins_while_it_is_suspended_and_a_failed_one_waits(host: Host) -> None:
+    gate, attempts = asyncio.Event(), []
+
+    @team.service(backoff=timedelta(milliseconds=1))
+    async def connect() -> str:
+        attempts.append(1)
+        await gate.wait()
+        if len(attempts) == 1:
+            raise ConnectionError("down")
+        return "up"
+
+    @process(owner=team)
+    async def connecting() -> str:
+        return await connect()
+
+    world = await host.open(team, connecting)
+    name = await world.start(connecting)
+    await world.until(lambda: attempts)
+    await world.give(SuspendInstance(name))
+    gate.set()
+    await world.until(lambda: [call.state for call in world.waits(name).service_calls] == ["suspended"])
+    await world.pass_time("1 day")
+    await world.restart(team, connecting)
+    await world.pass_time("1 day")
+    assert len(attempts) == 1
+    await world.give(ResumeInstance(name))
+    await world.running.apply_due()
+    await world.until_ended(name)
+    assert world.result(name) == "up"
+
+
+async def test_suspending_twice_is_suspending_once_and_one_that_runs_cannot_be_resumed(host: Host) -> None:
+    world, name = await suspended(host)
+    length = len(world.history(name))
+    assert (await world.give(SuspendInstance(name, "stop")))["state"] == "suspended"
+    assert len(world.history(name)) == length
+    await world.give(ResumeInstance(name))
+    with pytest.raises(NotSuspended):
+        await world.give(ResumeInstance(name))
+
+
+async def test_a_suspended_instance_is_ended_by_force(host: Host) -> None:
+    world, name = await suspended(host, timers="stop")
+    assert (await world.give(CancelInstance(name, force=True)))["state"] == "cancelled"
+
+
+async def test_a_halted_instance_stands_still_already(host: Host) -> None:
+    world, name, _ = await halted(host)
+    with pytest.raises(InstanceIsHalted, match="already"):
+        await world.give(SuspendInstance(name))
+
+
+async def test_what_waits_is_applied_in_the_order_in_which_it_came(host: Host) -> None:
+    @team.service()
+    async def at_once() -> str:
+        return "at once"
+
+    @process(owner=team)
+    async def racing() -> list[str]:
+        came: list[str] = []
+
+        async def waits(hours: int) -> None:
+            await after(timedelta(hours=hours))
+            came.append(str(hours))
+
+        await asyncio.gather(waits(3), waits(1), waits(2))
+        return came
+
+    world = await host.open(team, racing)
+    name = await world.start(racing)
+    await world.give(SuspendInstance(name))
+    await world.pass_time("1 day")
+    await world.give(ResumeInstance(name))
+    assert world.result(name) == ["1", "2", "3"]
+
+
+async def test_suspending_acts_on_the_tree(host: Host) -> None:
+    @process(owner=team)
+    async def asking_twice(question: str) -> list[str]:
+        return [await patient(question), await answer(question)]
+
+    world = await host.open(team, patient, asking_twice)
+    name = await world.start(asking_twice, question="why?")
+    await world.give(SuspendInstance(name, "stop"))
+    assert world.state("patient-1") == "suspended"
+    await world.pass_time("3 days")
+    await world.give(ResumeInstance(name))
+    await world.complete("patient-1", "so")
+    await world.complete(name, "and so")
+    assert world.result(name) == ["so", "and so"]
