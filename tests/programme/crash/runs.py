@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from procession.engine import delivering
 from procession.engine.crash_points import CrashPoint
 from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engine
 from procession.engine.releases import Release
@@ -127,6 +128,7 @@ def engine_reached(world: World, engines: list[EmbeddedEngine], point: CrashPoin
 async def play(world: World, scenario: Scenario, *, compares: bool) -> Client:
     """Run the script to its end, unless the world ends the process before. `compares` looks at live instances too."""
     enter(world)
+    delivering.MOST_AT_ONCE = scenario.most_delivered
     engines: list[EmbeddedEngine] = []
 
     async def open_office() -> tuple[EmbeddedEngine, Office]:

@@ -20,7 +20,7 @@ from procession.services.commands import (
     SendMessage,
     StartItem,
 )
-from tests.programme.crash import approval, billing, payments, relocation
+from tests.programme.crash import approval, billing, moving, payments, relocation
 from tests.programme.crash.client import Client
 from tests.programme.crash.world import DAY_US
 
@@ -113,9 +113,34 @@ async def play_payments(client: Client) -> None:
     await client.quiet()
 
 
+async def play_moving(client: Client) -> None:
+    """A deadline takes one child back, a child fails, a tree is ended by force, one waits at the end."""
+    mill = await client.start("mill", "clear", house="mill")
+    await client.quiet()
+    await client.time_passes(2 * DAY_US + HOUR_US)
+    await client.complete("carry-1", "lift", False, "rita")
+    await client.quiet()
+    barn = await client.start("barn", "clear", house="barn")
+    await client.quiet()
+    await client.ask("cancel barn", CancelInstance(barn, force=True), "rita", "burnt down")
+    await client.quiet()
+    inn = await client.start("inn", "clear", house="inn")
+    await client.quiet()
+    await client.ask("cancel inn", CancelInstance(inn, force=False), "rita", "sold")
+    await client.quiet()
+    await client.start("hut", "clear", house="hut")
+    await client.quiet()
+    await client.complete("carry-7", "lift", True, "rita")
+    await client.quiet()
+    assert mill == "clear-1"
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A reference process, what is done with it, how it is mended where it has to be, and whether its run begins without a store."""
+    """A reference process, what is done with it, how it is mended where it has to be, and whether its run begins without a store.
+
+    `most_delivered` is how much of what instances do to others may be applied in the transaction that causes it.
+    """
 
     name: str
     module: ModuleType
@@ -124,6 +149,7 @@ class Scenario:
     mended: tuple[str, str] = ("", "")
     makes_store: bool = False
     most_live: int = 1_000
+    most_delivered: int = 64
 
 
 _ALWAYS = frozenset({"file", "chain", "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I12"})
@@ -133,6 +159,8 @@ SCENARIOS = {
     for scenario in (
         Scenario("approval", approval, play_approval, _ALWAYS | {"I13"}, makes_store=True),
         Scenario("payments", payments, play_payments, _ALWAYS | {"I13"}),
+        Scenario("moving", moving, play_moving, _ALWAYS, most_delivered=0),
+        Scenario("moving at once", moving, play_moving, _ALWAYS),
         Scenario("relocation", relocation, play_relocation, _ALWAYS, most_live=1),
         Scenario(
             "billing", billing, play_billing, _ALWAYS, ("return wrong[0]", 'return wrong[0] if wrong else "none"')

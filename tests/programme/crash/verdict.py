@@ -196,6 +196,12 @@ def _outcome_of(connection: sqlite3.Connection) -> Iterator[str]:
         rows.append(("request", *row))
     for row in connection.execute("SELECT type, key, payload, state, sent_by, taken FROM message"):
         rows.append(("message", *row))
+    for row in connection.execute(
+        "SELECT i.name, o.name, i.parent_call FROM instance i JOIN instance o ON o.id = i.parent"
+    ):
+        rows.append(("child", row[0], row[1], calls.get((row[1], row[2]))))
+    for row in connection.execute("SELECT d.kind, i.name, d.call FROM delivery d JOIN instance i ON i.id = d.origin"):
+        rows.append(("delivery", *row))
     for table in ("timer", "service_call", "receive", "waiting_event"):
         for row in connection.execute(f"SELECT i.name, t.call FROM {table} t JOIN instance i ON i.id = t.instance"):
             rows.append((table, calls.get((row[0], row[1]))))
