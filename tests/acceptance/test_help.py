@@ -15,7 +15,20 @@ from tests.acceptance.terminal import COMMAND, Terminal
 HELP_CPU_SECONDS = 0.3
 
 # Whoever reads them does not act, or acts on nothing that is recorded.
-WITHOUT_ACTOR = {"new", "config show", "schedule list", "run", "serve", "demo", "list", "show", "attention", "work show", "export log"}
+WITHOUT_ACTOR = {
+    "new",
+    "config show",
+    "schedule list",
+    "run",
+    "serve",
+    "demo",
+    "list",
+    "show",
+    "attention",
+    "work show",
+    "export log",
+    "export history",
+}
 WITHOUT_REASON = {*WITHOUT_ACTOR, "work list"}
 
 

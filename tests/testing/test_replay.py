@@ -91,7 +91,7 @@ def test_what_the_command_exports_replays_in_the_folder_it_was_exported_to(world
     procession(folder, "start", "leave", "days=3", "--as", "ann")
     assert "leave-1 is completed" in procession(folder, "work", "complete", "1", "answer=yes", "--as", "bob")
     told = procession(folder, "export", "history", "leave-1", "--output", "tests/leave-1.json")
-    assert told == ""
+    assert told == "leave-1: 5 events written to tests/leave-1.json\n"
     document = json.loads((folder / "tests" / "leave-1.json").read_text())
     assert [event["kind"] for event in document["events"]][:2] == ["InstanceStarted", "CallRequested"]
     world.replay(folder / "tests" / "leave-1.json")

@@ -12,7 +12,7 @@ from typing import Annotated, TextIO
 import typer
 
 from procession.cli.command import LOOKING, Invocation, command
-from procession.cli.output import to_json
+from procession.cli.output import plural, say, to_json
 
 COLUMNS = (
     "instance",
@@ -40,7 +40,7 @@ def declare(app: typer.Typer) -> None:
     example = "procession export log --format csv --output log.csv"
     command(export, "log", example=example, panel=LOOKING, without=("format",))(export_log)
     example = "procession export history leave-17 --output tests/leave-17.json"
-    command(export, "history", example=example, panel=LOOKING, without=("format",))(export_history)
+    command(export, "history", example=example, panel=LOOKING)(export_history)
     app.add_typer(export, name="export", rich_help_panel=LOOKING)
 
 
@@ -85,6 +85,10 @@ def export_history(
     with _target(invocation, output) as target:
         json.dump(history.to_json(), target, ensure_ascii=False, indent=1)
         target.write("\n")
+    if output is not None:
+        written = {"instance": history.instance, "events": len(history.events), "file": str(output)}
+        told = f"{history.instance}: {plural(len(history.events), 'event')} written to {output}"
+        invocation.answer(written, lambda: say(told))
 
 
 @contextlib.contextmanager
