@@ -96,13 +96,13 @@ class BatchView:
         return list(dict.fromkeys(timer.instance for timer in due))
 
     def kept(self, key: str) -> str | None:
+        return self.batch.find_meta(key)
+
     def external_call(self, instance: int, call: int) -> ExternalCallRow | None:
         return self.batch.external_calls.find_open(instance, call)
 
     def offered_externals(self, operation: str, *, limit: int) -> list[ExternalCallRow]:
         return self.batch.external_calls.offered(operation, self.now_us, limit=limit)
-
-        return self.batch.find_meta(key)
 
 
 @dataclass(frozen=True, slots=True)
