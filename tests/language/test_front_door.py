@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import procession
-from procession import control, people
+from procession import control, deployment, people
 
 NAMES = """import resource, sys, procession
 used = [getattr(procession, name) for name in procession.__all__]
@@ -27,6 +27,7 @@ def test_every_name_of_the_front_door_exists_and_there_are_at_most_25() -> None:
 def test_the_side_doors_give_what_is_rare() -> None:
     assert set(control.__all__) == {"Group", "WorkCall", "attempt", "log", "n_of", "random", "resource", "secret", "uuid4"}
     assert set(people.__all__) == {"Selection", "role"}
+    assert set(deployment.__all__) == {"Binding", "bind", "people", "stub"}
 
 
 def test_the_front_door_imports_pydantic_and_nothing_heavier_within_a_quarter_of_a_second() -> None:

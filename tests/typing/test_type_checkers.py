@@ -69,3 +69,12 @@ def test_tests_of_processes_are_typed_and_their_mistakes_found(errors_in: Checke
     found = errors_in(file)
     assert set(found) == expected, {n: found.get(n, "not found") for n in expected ^ set(found)}
     assert len(expected) >= 15
+
+
+@CHECKERS
+def test_what_a_deployment_says_is_typed_and_its_mistakes_are_found(errors_in: Checker) -> None:
+    file = CASES / "deployment_shapes.py"
+    expected = {n for n, line in enumerate(file.read_text().splitlines(), start=1) if line.endswith("# refused")}
+    found = errors_in(file)
+    assert set(found) == expected, {n: found.get(n, "not found") for n in expected ^ set(found)}
+    assert len(expected) >= 7

@@ -31,6 +31,7 @@ def _show(found: "Configuration") -> None:
     say(f"{found.application}: {found.file}", "bold")
     rows = [(each.name, _spoken(each.value), each.origin) for each in found.settings]
     rows += [(f"secret {each.name}", str(each.value or ""), each.origin) for each in found.secrets]
+    rows += [(f"performs {each.name}", str(each.value), each.origin) for each in found.bindings]
     table(("setting", "value", "from"), rows)
     if found.note:
         say(found.note, "yellow")

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from procession.engine.contract import Decision, Request, ServiceChange, View
 from procession.errors import PerformerError
-from procession.kernel import CallCompleted, CallFailed, Failure
+from procession.kernel import CallCompleted, CallFailed, CallStarted, Failure
 from procession.language.operations import Service
 from procession.store.service_calls import ServiceCallRow
 
@@ -66,12 +66,16 @@ def report(
             raise LateResult(
                 f"The result of attempt {row.attempts} at {row.operation} came too late.", subject=row.operation
             )
+        started = (CallStarted(view.now_us, row.call, None),) if service.starts else ()
         match outcome:
             case Succeeded(value):
-                return Decision(events=(CallCompleted(view.now_us, row.call, value, None),))
+                return Decision(events=(*started, CallCompleted(view.now_us, row.call, value, None)))
             case Declared(failure):
                 return Decision(
-                    events=(CallFailed(view.now_us, row.call, replace(failure, attempts=present.attempts), None),)
+                    events=(
+                        *started,
+                        CallFailed(view.now_us, row.call, replace(failure, attempts=present.attempts), None),
+                    )
                 )
             case Broke():
                 return Decision(services=(ServiceChange(_after_break(present, service, outcome, view.now_us, chance)),))
@@ -107,7 +111,7 @@ def begin(row: ServiceCallRow, service: Service[..., object] | None, now_us: int
     """
     if service is None:
         error = _error_text(
-            "OperationGone", "the application does not have this service any more", now_us, row.attempts
+            "OperationGone", "there is no code for it in the application any more", now_us, row.attempts
         )
         return row._replace(state=ServiceState.ATTENTION, last_error=error)
     return row._replace(

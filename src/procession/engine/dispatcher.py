@@ -111,8 +111,8 @@ class Dispatcher:
     def start(self, attempt: AttemptToRun) -> None:
         """Run an attempt whose row is committed."""
         key = (attempt.row.instance, attempt.row.call)
-        operation = self.registry.find_operation(attempt.row.operation)
-        assert isinstance(operation, Service), "the writer begins attempts only at services there are"
+        operation = self.registry.find_service(attempt.row.operation)
+        assert operation is not None, "the writer begins attempts only at services there are"
         # It ends with the body that it begins with, whatever source is taken meanwhile.
         task = asyncio.get_running_loop().create_task(self._run(operation, attempt), name=attempt.row.operation)
         self._running[key] = task

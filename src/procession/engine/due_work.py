@@ -156,5 +156,4 @@ class DueWork:
         return list(chosen.values())
 
     def _service(self, operation: str) -> Service[..., object] | None:
-        found = self.registry.find_operation(operation)
-        return found if isinstance(found, Service) else None
+        return self.registry.find_service(operation)

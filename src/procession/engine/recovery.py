@@ -7,7 +7,6 @@ from procession.engine.attempts import ServiceState, interrupted
 from procession.engine.wake_records import change_service_call
 from procession.engine.watchdog import Culprit
 from procession.kernel import GOES_ON, InstanceHalted, InstanceState
-from procession.language.operations import Service
 from procession.language.registry import Registry
 from procession.store.batch import Batch
 from procession.store.event_rows import encode_event
@@ -20,8 +19,7 @@ def recover(batch: Batch, registry: Registry, *, culprit: Culprit | None, now_us
     if culprit is not None:
         _halt_culprit(batch, culprit, now_us)
     for row in batch.service_calls.in_state(ServiceState.RUNNING, limit=1_000_000):
-        service = registry.find_operation(row.operation)
-        after = interrupted(row, service if isinstance(service, Service) else None, now_us)
+        after = interrupted(row, registry.find_service(row.operation), now_us)
         if after.state == ServiceState.DUE and batch.instances.get(row.instance).suspended is not None:
             after = after._replace(state=ServiceState.SUSPENDED)
         change_service_call(batch, after)

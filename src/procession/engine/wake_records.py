@@ -57,7 +57,7 @@ class WakeRecords:
         if event.kind is CallKind.MESSAGE:
             messages.ask(turn, row, event, position)
             return
-        operation = self.registry.operations[event.operation]
+        operation = self.registry.performer_of(self.registry.operations[event.operation])
         if isinstance(operation, Task):
             _offer(turn, row, operation, event, position)
         elif isinstance(operation, External):
@@ -73,7 +73,7 @@ class WakeRecords:
         """
         if isinstance(event, TimerFired):
             turn.batch.timers.remove(instance, event.call)
-        elif isinstance(event, _ENDS) and kind is not CallKind.TASK:
+        elif isinstance(event, _ENDS) and (kind is not CallKind.TASK or self.registry.bound):
             service_call = turn.batch.service_calls.find_open(instance, event.call)
             if service_call is not None:
                 turn.batch.service_calls.remove(service_call.id)

@@ -262,16 +262,21 @@ class Task(Personal[P, R, F]):
         self.by = options.by
         form = self._form = options.form
         self.derives = form is not None
-        if form is None and not declared.is_left_open:
-            raise declared.fault(
-                "A task is done by people, so its body must be `...`, and this one has code.",
-                "Leave the body `...`; or give form=… if the body checks what the performer hands in; "
-                "or make it a service if a program does the work.",
-            )
+        if form is None:
+            self.check_body()
         if form is not None and not declared.parameter_names:
             raise declared.fault(
                 "A task with form=… takes what the performer hands in as its first parameter, and has none.",
                 f"Write `async def {declared.name}(answer: {getattr(form, '__name__', '…')}, …)`.",
+            )
+
+    def check_body(self) -> None:
+        """Raises `NotDeclarable` where people are to do what there is code for."""
+        if not self.declared.is_left_open:
+            raise self.declared.fault(
+                "A task is done by people, so its body must be `...`, and this one has code.",
+                "Leave the body `...`; or give form=… if the body checks what the performer hands in; "
+                "or make it a service if a program does the work.",
             )
 
     @cached_property
@@ -316,6 +321,8 @@ class Service(Operation[P, R]):
     """
 
     kind = CallKind.SERVICE
+    starts = False
+    """Whether whoever waits for the start of a call is told of it: where code stands in for people."""
 
     def __init__(
         self, declared: Declared, function: "BusinessFunction", naming: Naming, options: ServiceOptions

@@ -6,8 +6,9 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from procession.errors import AuthorError, InvalidValue, NotDeclarable
+from procession.language.binding import Binding, people_in_place_of, performers_of
 from procession.language.messages import is_message_class
-from procession.language.operations import BusinessFunction, Operation, Service
+from procession.language.operations import BusinessFunction, Operation, Service, Task
 from procession.language.process import Process
 
 _MOST_FAULTS = 20
@@ -24,10 +25,19 @@ class Registry:
     """The present id of an operation, by each of its former ones."""
     messages: Mapping[str, tuple[type, ...]] = field(default_factory=dict)
     """The classes that can be messages, by name; of a name that more than one has, none can be."""
+    bound: Mapping[str, Operation[Any, Any]] = field(default_factory=dict)
+    """Operations that somebody else performs than they say, by id, as they are performed."""
 
     @classmethod
-    def of(cls, modules: Iterable[ModuleType], resources: frozenset[str] = frozenset()) -> "Registry":
-        """What these modules declare or import from others; `resources` are the full names of types that the engine gives.
+    def of(
+        cls,
+        modules: Iterable[ModuleType],
+        resources: frozenset[str] = frozenset(),
+        bindings: Iterable[Binding] = (),
+    ) -> "Registry":
+        """What these modules declare or import from others.
+
+        `resources` are the full names of types that the engine gives, `bindings` say who performs what.
 
         Raises `AuthorError` that lists everything that cannot work, each with file, line and remedy: names that are
         there twice, types that cannot cross, texts that name no input.
@@ -59,7 +69,32 @@ class Registry:
         messages = MappingProxyType(_messages_in(modules))
         for process in processes.values():
             process.loaded_with(known, known_processes, messages)
-        return cls(MappingProxyType(functions), known, known_processes, MappingProxyType(former), messages)
+        bound = MappingProxyType(performers_of(bindings, operations, resources))
+        return cls(MappingProxyType(functions), known, known_processes, MappingProxyType(former), messages, bound)
+
+    def performer_of(self, operation: Operation[Any, Any]) -> Operation[Any, Any]:
+        """The operation as it is performed here: itself, or what it is bound to."""
+        return self.bound.get(operation.id, operation)
+
+    def find_task(self, operation_id: str) -> Task[Any, Any, Any] | None:
+        """The operation as people do it: as it is bound, or as it was declared; where that is by code, for what was offered before."""
+        operation = self.find_operation(operation_id)
+        found = next((each for each in self._ways(operation_id) if isinstance(each, Task)), None)
+        return found or (people_in_place_of(operation) if operation is not None else None)
+
+    def find_service(self, operation_id: str) -> Service[Any, Any] | None:
+        """The operation as code does it: as it is bound, or else as it was declared, for what was asked for before."""
+        return next((each for each in self._ways(operation_id) if isinstance(each, Service)), None)
+
+    @property
+    def services(self) -> tuple[Service[Any, Any], ...]:
+        """Every service that may be attempted here."""
+        found = (self.find_service(name) for name in self.operations)
+        return tuple(each for each in found if each is not None)
+
+    def _ways(self, operation_id: str) -> tuple[Operation[Any, Any], ...]:
+        operation = self.find_operation(operation_id)
+        return () if operation is None else (self.performer_of(operation), operation)
 
     def find_operation(self, operation_id: str) -> Operation[Any, Any] | None:
         """The operation of this id, a former one included."""

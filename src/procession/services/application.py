@@ -15,6 +15,7 @@ from pydantic import Field
 
 from procession.calendars.durations import Duration, DurationUnclear
 from procession.errors import AuthorError, OperatorError
+from procession.language.binding import Binding
 from procession.language.registry import Registry
 from procession.services.resources import DeclaredResource, declared_resources
 from procession.services.secrets import SecretSources
@@ -80,7 +81,23 @@ class Application:
     def registry_of(self, modules: Iterable[ModuleType]) -> Registry:
         """What modules declare, told what the settings say of it."""
         resources = declared_resources(self.settings, self._import)
-        return Registry.of(modules, frozenset(each.type_name for each in resources))
+        return Registry.of(modules, frozenset(each.type_name for each in resources), self.load_bindings())
+
+    def load_bindings(self) -> tuple[Binding, ...]:
+        """Who performs what in this deployment. Raises `PackageNotImportable`, `BadSettings` for a module without any."""
+        name = self.settings.tables.deployment.bindings
+        if not name:
+            return ()
+        values = vars(self._import(name)).values()
+        listed = [each for value in values if isinstance(value, list | tuple) for each in value]
+        found = tuple(each for each in (*values, *listed) if isinstance(each, Binding))
+        if not found:
+            raise self.settings.fault(
+                ("deployment", "bindings"),
+                f"the module {name} binds nothing.",
+                "Write in it `bindings = [bind(operation, performer)]`, or leave the setting out.",
+            )
+        return found
 
     @property
     def secret_sources(self) -> SecretSources:

@@ -23,14 +23,16 @@ class SettingShown:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings of an application, each with its origin, and the secrets that it takes, masked."""
+    """The settings of an application, each with its origin, the secrets that it takes, masked, and its bindings."""
 
     application: str
     file: str
     settings: tuple[SettingShown, ...]
     secrets: tuple[SettingShown, ...]
+    bindings: tuple[SettingShown, ...]
+    """Who performs an operation otherwise than it says: its name, the performer, and where that is bound."""
     note: str
-    """Why the secrets are not known, where the packages do not load."""
+    """Why secrets and bindings are not known, where the packages do not load."""
 
 
 def configuration_of(application: Application) -> Configuration:
@@ -38,10 +40,15 @@ def configuration_of(application: Application) -> Configuration:
     settings = application.settings
     shown = tuple(SettingShown(each.name, _plain(each.value), each.origin) for each in settings.every())
     try:
-        secrets, note = _secrets(application), ""
+        secrets, bindings, note = _secrets(application), _bindings(application), ""
     except ProcessionError as error:
-        secrets, note = (), f"Which secrets are taken is not known: {error.message}"
-    return Configuration(application.name, str(settings.file), shown, secrets, note)
+        secrets, bindings, note = (), (), f"Which secrets are taken, and who is bound, is not known: {error.message}"
+    return Configuration(application.name, str(settings.file), shown, secrets, bindings, note)
+
+
+def _bindings(application: Application) -> tuple[SettingShown, ...]:
+    """Who performs what in this deployment."""
+    return tuple(SettingShown(each.operation.id, each.told, each.where) for each in application.load_bindings())
 
 
 def _secrets(application: Application) -> tuple[SettingShown, ...]:

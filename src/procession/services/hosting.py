@@ -13,7 +13,6 @@ from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engin
 from procession.engine.turn import Notice
 from procession.errors import ProcessionError
 from procession.kernel import InstanceState
-from procession.language.operations import Service
 from procession.language.provided import Provisions
 from procession.services.application import Application
 from procession.services.commands import Order, ResumeSchedule, RetryInstance, SetLimit
@@ -119,9 +118,8 @@ class Host:
 
     def _check_provided(self, loaded: Loaded) -> None:
         """Refuse a source whose services need what was not opened with the engine."""
-        for operation in loaded.registry.operations.values():
-            if self._provisions is None or not isinstance(operation, Service):
-                continue
+        for operation in loaded.registry.services if self._provisions is not None else ():
+            assert self._provisions is not None
             for need in operation.lacks(self._provisions):
                 raise SourceNotTaken(
                     f"The present source cannot be taken: {NotProvided(operation.id, need).message}",

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from procession.engine.contract import Decision, View
 from procession.engine.limits import Limit, names_of
 from procession.errors import PerformerError
-from procession.language.operations import Service
 from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.commands import Order, SetLimit
@@ -58,8 +57,7 @@ def limits_of(settings: Settings, registry: Registry) -> dict[str, Limit]:
 
 def limited_names(registry: Registry) -> frozenset[str]:
     """What may be limited: services by their operation, and the systems that they name."""
-    services = (each for each in registry.operations.values() if isinstance(each, Service))
-    return frozenset(name for service in services for name in names_of(service))
+    return frozenset(name for service in registry.services for name in names_of(service))
 
 
 def in_force(declared: Mapping[str, Limit], kept: Mapping[str, str]) -> dict[str, Limit]:

@@ -13,7 +13,6 @@ from procession.errors import ProcessionError
 from procession.kernel import InstanceState
 from procession.language.fields import Field
 from procession.language.messages import codec_of
-from procession.language.operations import Service, Task
 from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.call_stacks import halt_of, open_requests, stacks_of
@@ -232,8 +231,8 @@ class Reading:
 
     def task(self, operation: str) -> AnyTask:
         """The task of that id. Raises `OperationIsGone`, or what the packages get wrong."""
-        task = self.registry.find_operation(operation)
-        if not isinstance(task, Task):
+        task = self.registry.find_task(operation)
+        if task is None:
             raise OperationIsGone(
                 f"The operation {operation!r} is not in the application any more.",
                 subject=operation,
@@ -301,10 +300,10 @@ class Reading:
 
     def _wait_for_service(self, row: ServiceCallRow, since: datetime) -> Wait:
         try:
-            operation = self.registry.find_operation(row.operation)
+            operation = self.registry.find_service(row.operation)
         except ProcessionError:
             operation = None
-        allowed = operation.attempts if isinstance(operation, Service) else None
+        allowed = operation.attempts if operation is not None else None
         title = operation.title if operation is not None else row.operation
         due = moment(row.due_us) if row.state == "due" else None
         return Wait(

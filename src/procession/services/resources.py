@@ -11,7 +11,6 @@ from typing import Any
 
 from procession.errors import AuthorError, NotDeclarable, OperatorError
 from procession.language.codec import Parameter
-from procession.language.operations import Service
 from procession.language.provided import Need, Provisions, needs_among, type_name_of
 from procession.language.registry import Registry
 from procession.services.secrets import SecretSources
@@ -127,8 +126,7 @@ def check_resources(registry: Registry, resources: Iterable[DeclaredResource]) -
 
 
 def _needs(registry: Registry, resources: Iterable[DeclaredResource]) -> list[tuple[str, Need]]:
-    services = [each for each in registry.operations.values() if isinstance(each, Service)]
-    found = [(service.id, need) for service in services for need in service.needs]
+    found = [(service.id, need) for service in registry.services for need in service.needs]
     return found + [(each.name, need) for each in resources for need in each.needs]
 
 

@@ -70,6 +70,12 @@ class LimitTable(Table):
     per_minute: int | None = Field(default=None, ge=1)
 
 
+class DeploymentTable(Table):
+    """What differs from one deployment to another."""
+
+    bindings: str | None = None
+
+
 class SettingsFile(Table):
     """Everything that may stand in `procession.toml`."""
 
@@ -77,6 +83,7 @@ class SettingsFile(Table):
     schedule: list[ScheduleTable] = Field(default_factory=list)
     resources: dict[str, str] = Field(default_factory=dict)
     limits: dict[str, LimitTable] = Field(default_factory=dict)
+    deployment: DeploymentTable = DeploymentTable()
 
 
 # PROCESSION_STORE for application.store; a name belongs to the folder, and what is imported or run to the file.
@@ -84,7 +91,7 @@ _BY_ENVIRONMENT: Mapping[str, SettingPath] = {
     f"{PREFIX}{name.upper()}": ("application", name)
     for name in ApplicationTable.model_fields
     if name not in ("name", "packages", "on_attention")
-}
+} | {f"{PREFIX}BINDINGS": ("deployment", "bindings")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,8 +163,8 @@ def get_item(desk: Desk, item: int) -> WorkItemRow:
 
 def get_task(desk: Desk, item: WorkItemRow) -> AnyTask:
     """The task an item stands for. Raises `OperationIsGone`."""
-    task = desk.registry.find_operation(item.operation)
-    if not isinstance(task, Task):
+    task = desk.registry.find_task(item.operation)
+    if task is None:
         raise OperationIsGone(
             f"The operation {item.operation!r} of work item {item.id} is not in the application any more.",
             subject=item.operation,

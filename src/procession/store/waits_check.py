@@ -22,6 +22,7 @@ from procession.store.header import facts
 from procession.store.statements import Prepared
 
 PAGE = 500
+_PERFORMED = ("task", "service", "external")
 _NOT_WOKEN = frozenset({"halted", "suspended"})
 
 _WakeKey = tuple[int, str, int]  # instance, kind of call, call
@@ -131,6 +132,11 @@ def check_waits(connection: Connection, *, after: int = 0, limit: int = PAGE) ->
         wakes.update(
             (int(instance), str(kind), int(call)) for instance, kind, call in statement.run(connection, first, last)
         )
+    # Code may perform a task, people a service: what wakes a call is by who performs it, whatever kind it is of.
+    for instance, kind, call in [key for key in wakes if key not in pending and key[1] in _PERFORMED]:
+        for asked in ((instance, other, call) for other in _PERFORMED):
+            if asked in pending:
+                wakes[asked] += wakes.pop((instance, kind, call))
     # An instance that is started on its own is, even if the call was withdrawn before.
     for instance, kind, call in _STARTS.run(connection, first, last):
         if (int(instance), str(kind), int(call)) in pending:
