@@ -10,7 +10,18 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from procession.services import configuration, demo, event_log, health, limiting, records, scaffold, schedules
+from procession.services import (
+    attention,
+    configuration,
+    demo,
+    event_log,
+    health,
+    histories,
+    limiting,
+    records,
+    scaffold,
+    schedules,
+)
 
 READ = {
     "procession list": records.InstanceList,
@@ -19,6 +30,8 @@ READ = {
     "procession work show": records.ItemDetail,
     "procession doctor": health.HealthReport,
     "procession message list": records.MessageList,
+    "procession attention": attention.CaseList,
+    "procession export history --output": histories.HistoryWritten,
     "procession config show": configuration.Configuration,
     "procession limit": limiting.LimitList,
     "procession schedule list": schedules.ScheduleList,

@@ -77,6 +77,7 @@ def export_history(
 
     It holds everything that was handed over, and the secret that chance depends on: keep it as you keep the store.
     """
+    from procession.services.histories import HistoryWritten
     from procession.services.histories import export_history as read_history
 
     application = invocation.application()
@@ -86,9 +87,10 @@ def export_history(
         json.dump(history.to_json(), target, ensure_ascii=False, indent=1)
         target.write("\n")
     if output is not None:
-        written = {"instance": history.instance, "events": len(history.events), "file": str(output)}
-        told = f"{history.instance}: {plural(len(history.events), 'event')} written to {output}"
-        invocation.answer(written, lambda: say(told))
+        written = HistoryWritten(history.instance, len(history.events), str(output))
+        invocation.answer(
+            written, lambda: say(f"{written.instance}: {plural(written.events, 'event')} written to {written.file}")
+        )
 
 
 @contextlib.contextmanager

@@ -83,6 +83,15 @@ class RecordedHistory:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryWritten:
+    """A history that was written to a file."""
+
+    instance: str
+    events: int
+    file: str
+
+
 def export_history(application: Application, reference: str) -> RecordedHistory:
     """The history of an instance. Raises `NoSuchInstance`, and `ErasedPayload` where its values were erased."""
     row, history = None, list[EventRow]()
