@@ -20,6 +20,7 @@ DOORS = {
     "procession": "What an author writes often.",
     "procession.control": "What is rare in the control of a process.",
     "procession.people": "Who may do a task.",
+    "procession.client": "What a program outside uses that does work of an application.",
     "procession.deployment": "Who performs an operation in this deployment.",
     "procession.testing": "How a process is tested.",
 }

@@ -91,6 +91,8 @@ def _show_wait(instance: str, wait: "Wait", zone: tzinfo, *, lead: str = "waits 
             _show_service(instance, wait, since, zone, lead)
         case "child":
             _show_child(wait, since, lead)
+        case "external":
+            _show_external(instance, wait, f"{since}{due}{late}", zone, lead)
         case "message":
             say(f"  {lead} the message {wait.title} (call {wait.call}), {since}", "cyan")
         case _:
@@ -112,6 +114,19 @@ def _show_service(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: s
     say(f"{text}; {state}", "cyan")
     if last_error:
         say(f"  last error: {last_error}", "yellow")
+
+
+def _show_external(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: str) -> None:
+    whom = f"{wait.holder}, which has it," if wait.holder else "an outside program"
+    times = f"handed out {wait.attempts} of {wait.attempts_allowed} times"
+    text = f"  {lead} {whom} to do {wait.operation} (call {wait.call}), {since}; {times}"
+    if wait.state == "attention":
+        say(f"{text}; it needs attention", "bold red")
+        say(f"  then: procession retry {instance} --call {wait.call}, complete-call or fail-call")
+    else:
+        say(text, "cyan")
+    if wait.last_error is not None:
+        say(f"  last error: {wait.last_error.sentence(zone)}", "yellow")
 
 
 def _show_child(wait: "Wait", since: str, lead: str) -> None:

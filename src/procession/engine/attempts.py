@@ -9,6 +9,7 @@ from procession.engine.contract import Decision, Request, ServiceChange, View
 from procession.errors import PerformerError
 from procession.kernel import CallCompleted, CallFailed, CallStarted, Failure
 from procession.language.operations import Service
+from procession.store.external_calls import ExternalCallRow
 from procession.store.service_calls import ServiceCallRow
 
 SERVICE_ACTOR = "service"
@@ -149,8 +150,8 @@ class LastError:
         return f"{self.type_name}: {self.message}" if self.message else self.type_name
 
 
-def last_error_of(row: ServiceCallRow) -> LastError | None:
-    """The last error that the row of a service call keeps, if an attempt failed already."""
+def last_error_of(row: ServiceCallRow | ExternalCallRow) -> LastError | None:
+    """The last error that the row of a call keeps, if an attempt failed already."""
     if row.last_error is None:
         return None
     kept = json.loads(row.last_error)

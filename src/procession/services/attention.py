@@ -30,6 +30,7 @@ class CaseKind(StrEnum):
     HALTED = "halted"
     CANCELLING = "cancelling"
     SERVICE = "attention"
+    EXTERNAL = "external"
     FAILED_BODY = "failed body"
     OVERDUE = "overdue"
 
@@ -62,7 +63,7 @@ class Case:
                 return f"{self.instance} is halted"
             case CaseKind.CANCELLING:
                 return f"{self.instance} is being cancelled for too long"
-            case CaseKind.SERVICE:
+            case CaseKind.SERVICE | CaseKind.EXTERNAL:
                 return f"Call {self.call} of {self.instance}, {self.operation}, needs attention"
             case CaseKind.FAILED_BODY:
                 return f"Item {self.item} of {self.instance}, {self.operation}: its task's body failed"
@@ -84,7 +85,7 @@ class Scene:
 def cases(scene: Scene) -> list[Case]:
     """All of them, at most so many of each kind; those of one kind in the order in which they came."""
     found: list[Case] = []
-    for look in (_halted, _cancelling, _services, _failed_bodies, _overdue):
+    for look in (_halted, _cancelling, _services, _externals, _failed_bodies, _overdue):
         found += look(scene)
     return found
 
@@ -169,6 +170,30 @@ def _services(scene: Scene) -> Iterator[Case]:
             f"or `procession fail-call`.",
             command=f"procession retry {name} --call {call.call}",
             occurrence=f"{CaseKind.SERVICE}:{call.id}:{call.attempts}",
+        )
+
+
+def _externals(scene: Scene) -> Iterator[Case]:
+    """Calls that outside programs have let lapse, or given back, as often as they may."""
+    for call in scene.view.external_attention(scene.now_us, limit=scene.most):
+        row = scene.view.instances.find(call.instance)
+        name = row.name if row is not None else str(call.instance)
+        error = last_error_shown(call)
+        told = f", the last time to {call.worker}" if error is None else f": {error.sentence(scene.application.zone)}"
+        yield Case(
+            kind=CaseKind.EXTERNAL,
+            subject=name,
+            instance=name,
+            process=row.process if row is not None else "",
+            operation=call.operation,
+            call=call.call,
+            item=None,
+            since=moment(call.lease_until_us or call.requested_us) if error is None else error.at,
+            message=f"Call {call.call} of {name}, {call.operation}, was handed out {call.attempts} times and not done{told}.",
+            remedy=f"See to the outside program and `procession retry {name} --call {call.call}`; or end it with "
+            f"`procession complete-call` or `procession fail-call`.",
+            command=f"procession retry {name} --call {call.call}",
+            occurrence=f"{CaseKind.EXTERNAL}:{call.id}:{call.fencing}",
         )
 
 

@@ -1,6 +1,7 @@
 """Reading an application: lists, one instance, one work item. Past the engine, from the store; works while an engine runs."""
 
 import json
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ from procession.store import (
     WorkItemRow,
     open_readers,
 )
+from procession.store.external_calls import ExternalCallRow, ExternalState
 from procession.store.messages import MessageRow
 from procession.work.worklist import check_is_open
 
@@ -287,6 +289,7 @@ class Reading:
         requested = open_requests(history)
         found = [_wait_for_item(item, now) for item in waits.items]
         found += [self._wait_for_service(call, moment(_at(requested, call.call))) for call in waits.service_calls]
+        found += [self._wait_for_external(call, now) for call in waits.external_calls]
         for receive in waits.receives:
             since, title = moment(receive.since_us), f"{receive.type} with key {receive.key}"
             found.append(Wait(receive.call, "message", receive.type, title, "waiting", since, None, is_overdue=False))
@@ -320,6 +323,28 @@ class Reading:
             last_error=last_error_shown(row),
         )
 
+    def _wait_for_external(self, row: ExternalCallRow, now: datetime) -> Wait:
+        try:
+            operation = self.registry.find_operation(row.operation)
+        except ProcessionError:
+            operation = None
+        state = row.state(time.time_ns() // 1000)
+        due = maybe_moment(row.due_us)
+        return Wait(
+            call=row.call,
+            kind="external",
+            operation=row.operation,
+            title=operation.title if operation is not None else row.operation,
+            state=state,
+            since=moment(row.requested_us),
+            due=due,
+            is_overdue=due is not None and due < now,
+            holder=row.worker if state is ExternalState.LEASED else None,
+            attempts=row.attempts,
+            attempts_allowed=row.most_attempts,
+            last_error=last_error_shown(row),
+        )
+
     @contextmanager
     def _snapshot(self) -> Iterator[View | None]:
         """What is committed now; None while the application has not run yet."""
@@ -337,7 +362,7 @@ def _summary(row: InstanceRow, view: View | None) -> InstanceSummary:
         process=row.process,
         title=row.title,
         business_key=row.business_key,
-        state="suspended" if is_suspended else row.state,
+        state=row.state,
         initiator=row.initiator,
         started=moment(row.started_us),
         ended=maybe_moment(row.ended_us),

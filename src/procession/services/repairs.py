@@ -20,6 +20,7 @@ from procession.kernel import (
 from procession.language.filling_in import parsed
 from procession.services.commands import CancelInstance, CompleteCall, FailCall, Order, RetryCall, RetryInstance
 from procession.services.desk import Answer, Desk
+from procession.store.external_calls import ExternalCallRow, ExternalState
 from procession.store.instances import InstanceRow
 from procession.work import worklist as rules
 from procession.work.worklist import ItemChange
@@ -72,12 +73,6 @@ def _decision(desk: Desk, order: Order, command: Repair, row: InstanceRow) -> tu
             assert_never(command)
 
 
-def _operation_of(desk: Desk, row: InstanceRow, call: int) -> str:
-    """The operation of a service call that is open still; nothing where it has ended meanwhile."""
-    with desk.readers.snapshot() as view:
-        return next((each.operation for each in view.waits(row.id).service_calls if each.call == call), "")
-
-
 def _cancel(view: View, row: InstanceRow, reason: str) -> Decision:
     present = view.instance(row.id)
     if present is not None and present.state == InstanceState.HALTED:
@@ -92,6 +87,12 @@ def _cancel(view: View, row: InstanceRow, reason: str) -> Decision:
     if present is not None and present.cancelling_us is not None:
         return Decision()
     return Decision(events=(CancellationRequested(view.now_us, reason),))
+
+
+def _operation_of(desk: Desk, row: InstanceRow, call: int) -> str:
+    """The operation of a service call that is open still; nothing where it has ended meanwhile."""
+    with desk.readers.snapshot() as view:
+        return next((each.operation for each in view.waits(row.id).service_calls if each.call == call), "")
 
 
 def _retry(view: View, row: InstanceRow) -> Decision:
@@ -109,6 +110,8 @@ def _retry(view: View, row: InstanceRow) -> Decision:
 
 def _retry_call(view: View, row: InstanceRow, call: int) -> Decision:
     service_call = view.service_call(row.id, call)
+    if (external := view.external_call(row.id, call)) is not None:
+        return _retry_external(row, external, view.now_us)
     if service_call is None:
         raise _no_open_call(row, call, "service call")
     if service_call.state == ServiceState.RUNNING:
@@ -118,12 +121,22 @@ def _retry_call(view: View, row: InstanceRow, call: int) -> Decision:
     return Decision(services=(ServiceChange(new_round(service_call, view.now_us)),))
 
 
+def _retry_external(row: InstanceRow, external: ExternalCallRow, now_us: int) -> Decision:
+    if external.state(now_us) is ExternalState.LEASED:
+        raise NothingToRetry(
+            f"{external.worker} has call {external.call} of {row.name} now.",
+            subject=row.name,
+            remedy="Wait for what comes of it.",
+        )
+    return Decision(externals=(external._replace(attempts=0, lease_until_us=0),))
+
+
 def _completion(desk: Desk, order: Order, row: InstanceRow, call: int, value: str) -> Callable[[View], Decision]:
     with desk.readers.snapshot() as reading:
         waits = reading.waits(row.id)
-    open_calls = {row.call: row.operation for row in waits.items} | {
-        row.call: row.operation for row in waits.service_calls
-    }
+    open_calls = {row.call: row.operation for row in waits.items}
+    open_calls |= {row.call: row.operation for row in waits.service_calls}
+    open_calls |= {row.call: row.operation for row in waits.external_calls}
     requested = open_calls.get(call)
     operation = desk.registry.find_operation(requested) if requested is not None else None
     if operation is None:
@@ -159,7 +172,7 @@ def _item_change(
     item = view.item_of_call(row.id, call)
     if item is not None:
         return (rule(item),)
-    if view.service_call(row.id, call) is None:
+    if view.service_call(row.id, call) is None and view.external_call(row.id, call) is None:
         raise _no_open_call(row, call, "call")
     return ()
 
