@@ -13,6 +13,7 @@ from procession.engine.live import ProcessIsGone
 from procession.engine.present_names import in_present_names
 from procession.engine.recording import let_wait
 from procession.engine.starting import begin_instance
+from procession.engine.suspending import suspend_with_parent
 from procession.engine.turn import Turn
 from procession.errors import InternalError, InvalidValue
 from procession.kernel import (
@@ -145,7 +146,10 @@ class Delivering:
             return Failure("KeyTaken", f"{holder.name} has the business key {key!r} already.")
         parent = (origin.id, cause.call) if is_child else (None, None)
         new = NewInstance(process, cause.input, title, origin.initiator, key, *parent)
-        return begin_instance(turn, self.advance, new, at_us).name
+        row = begin_instance(turn, self.advance, new, at_us)
+        if is_child:
+            suspend_with_parent(turn, self.advance.live, turn.batch.instances.get(row.id), origin)
+        return row.name
 
     def _cancel(self, turn: Turn, origin: InstanceRow, cause: Event, row: DeliveryRow) -> None:
         """The parent has withdrawn the call of a child: the child cleans up and ends."""

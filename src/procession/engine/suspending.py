@@ -68,6 +68,14 @@ def suspend(turn: Turn, live: LiveInstances, row: InstanceRow, event: InstanceSu
             _suspend(turn, live, child, InstanceSuspended(at_us, event.reason), within)
 
 
+def suspend_with_parent(turn: Turn, live: LiveInstances, row: InstanceRow, parent: InstanceRow) -> None:
+    """A child that begins while its parent stands still does so too, from its first wait on."""
+    above = Suspension.of(parent)
+    if above is not None and row.state in GOES_ON:
+        within = replace(above, within=above.within or parent.name, stopped=())
+        _suspend(turn, live, row, InstanceSuspended(row.now_us, above.reason), within)
+
+
 def _tree(turn: Turn, row: InstanceRow) -> list[InstanceRow]:
     """All that came of an instance and has not ended."""
     found: list[InstanceRow] = []
