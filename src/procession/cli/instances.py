@@ -32,10 +32,6 @@ def declare(app: typer.Typer) -> None:
         app, "suspend", example='procession suspend leave-17 --reason "until the audit"', panel=REPAIRING, acts=True
     )(suspend)
     command(app, "resume", example="procession resume leave-17", panel=REPAIRING, acts=True)(resume)
-    command(
-        app, "suspend", example='procession suspend leave-17 --reason "until the audit"', panel=REPAIRING, acts=True
-    )(suspend)
-    command(app, "resume", example="procession resume leave-17", panel=REPAIRING, acts=True)(resume)
     command(app, "cancel", example='procession cancel leave-17 --reason "entered twice"', panel=REPAIRING, acts=True)(
         cancel
     )
@@ -244,28 +240,6 @@ def cancel(
     from procession.services.commands import CancelInstance
 
     repair(invocation, CancelInstance(instance, force))
-
-
-def suspend(
-    invocation: Invocation,
-    instance: InstanceArgument,
-    timers: Annotated[
-        str, typer.Option("--timers", help="run: what is due meanwhile is applied on resume; stop: all is due later.")
-    ] = "run",
-) -> None:
-    """Have an instance stand still until it is resumed: its items refuse, what comes for it waits."""
-    from procession.services.commands import SuspendInstance
-
-    if timers not in ("run", "stop"):
-        raise typer.BadParameter("say run or stop", param_hint="--timers")
-    repair(invocation, SuspendInstance(instance, timers))
-
-
-def resume(invocation: Invocation, instance: InstanceArgument) -> None:
-    """Have a suspended instance go on, with what came for it meanwhile."""
-    from procession.services.commands import ResumeInstance
-
-    repair(invocation, ResumeInstance(instance))
 
 
 def suspend(

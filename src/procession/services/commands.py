@@ -197,21 +197,6 @@ class SetLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class SuspendInstance:
-    """Have an instance stand still. `timers`: "run", and those due meanwhile are applied when it is resumed; or "stop"."""
-
-    instance: str
-    timers: str = "run"
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeInstance:
-    """Have a suspended instance go on."""
-
-    instance: str
-
-
-@dataclass(frozen=True, slots=True)
 class AcceptClock:
     """Trust the wall clock again after it jumped."""
 
@@ -229,8 +214,6 @@ Command = (
     | CompleteCall
     | FailCall
     | CancelInstance
-    | SuspendInstance
-    | ResumeInstance
     | SuspendInstance
     | ResumeInstance
     | PauseSchedule

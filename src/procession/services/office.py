@@ -73,8 +73,6 @@ class Office(Desk):
                 return await pausing.pause(self, order, order.command)
             case SetLimit():
                 return await limiting.change(self, order, order.command)
-            case SuspendInstance() | ResumeInstance():
-                return await pausing.pause(self, order, order.command)
             case AcceptClock():
                 behind_us = self.accept_clock()
                 decision = Decision(outcome={"accepted": True}, keeps={CLOCK_ACCEPTED: str(behind_us)})
