@@ -12,6 +12,7 @@ from typing import Any
 
 from procession.services import (
     attention,
+    backups,
     configuration,
     demo,
     event_log,
@@ -32,6 +33,8 @@ READ = {
     "procession message list": records.MessageList,
     "procession attention": attention.CaseList,
     "procession export history --output": histories.HistoryWritten,
+    "procession backup": backups.BackupMade,
+    "procession restore": backups.StoreRestored,
     "procession config show": configuration.Configuration,
     "procession limit": limiting.LimitList,
     "procession schedule list": schedules.ScheduleList,

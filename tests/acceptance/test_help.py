@@ -25,6 +25,8 @@ WITHOUT_ACTOR = {
     "list",
     "show",
     "attention",
+    "backup",
+    "restore",
     "work show",
     "export log",
     "export history",
@@ -50,7 +52,8 @@ def options_of(command: Any) -> set[str]:
 
 def test_there_are_all_commands() -> None:
     assert set(ALL) >= {
-        "new", "serve", "run", "start", "list", "show", "retry", "complete-call", "fail-call", "cancel", "doctor", "attention",
+        "new", "serve", "run", "start", "list", "show", "retry", "complete-call", "fail-call", "cancel", "doctor",
+        "attention", "backup", "restore",
         "export log", "work list", "work show", "work claim", "work start", "work save-draft", "work complete",
         "work put-back", "work withdraw",
     }  # fmt: skip

@@ -7,6 +7,7 @@ import typer
 from procession.cli import (
     applications,
     attention,
+    backups,
     calls,
     configuration,
     demo,
@@ -32,6 +33,7 @@ for noun in (
     demo,
     engines,
     attention,
+    backups,
     instances,
     work,
     messages,
