@@ -27,7 +27,7 @@ def test_every_name_of_the_front_door_exists_and_there_are_at_most_25() -> None:
 def test_the_side_doors_give_what_is_rare() -> None:
     assert set(control.__all__) == {"Group", "WorkCall", "attempt", "log", "n_of", "random", "resource", "secret", "uuid4"}
     assert set(people.__all__) == {"Selection", "role"}
-    assert set(deployment.__all__) == {"Binding", "bind", "people", "stub"}
+    assert set(deployment.__all__) == {"Binding", "bind", "outside", "people", "stub"}
 
 
 def test_the_front_door_imports_pydantic_and_nothing_heavier_within_a_quarter_of_a_second() -> None:

@@ -14,7 +14,7 @@ import pytest
 from procession.errors import AuthorError, PerformerError, ProcessionError
 from procession.kernel import CallRequested
 from procession.services.application import Application, open_application
-from procession.services.commands import CompleteItem, Order, RetryCall, StartInstance
+from procession.services.commands import CompleteExternal, CompleteItem, FetchExternal, Order, RetryCall, StartInstance
 from procession.services.configuration import configuration_of
 from procession.services.hosting import Host, Hosting, open_host
 from procession.services.reloading import forget_modules, load
@@ -69,7 +69,7 @@ async def order(number: str) -> str:
 '''
 BOUND = """
 from procession.control import resource, secret
-from procession.deployment import bind, people, stub
+from procession.deployment import bind, outside, people, stub
 
 from .process import SEEN, Opinion, Unknown, attempt, judge, price, shop
 
@@ -179,6 +179,25 @@ def test_a_service_is_done_by_the_people_that_it_is_bound_to(tmp_path: Path) -> 
     with pytest.raises(PerformerError):
         run(application, "much", starts=False)
     assert run(application, 250, ended, starts=False)[1] == "yes 250"
+
+
+def test_an_outside_system_fetches_what_is_bound_to_it(tmp_path: Path) -> None:
+    application = make(tmp_path, 'bind(price, outside(lease="5 minutes")), bind(judge, stub(Opinion(True, "yes")))')
+
+    async def work() -> Any:
+        async with open_host(application, Hosting()) as host:
+            await start(host, "7")
+            fetched: list[Any] = []
+            while not fetched:
+                answer = await host.perform(Order(FetchExternal("Shop.price", "garage-1", 1, None), "ann"))
+                fetched = list(answer["calls"])  # type: ignore[call-overload]
+                await asyncio.sleep(0.01)
+            await host.perform(Order(CompleteExternal(str(fetched[0]["token"]), "300"), "ann"))
+            return await until(host, ended)
+
+    assert asyncio.run(work())[1] == "yes 300"
+    assert asked_for(application) == ["Shop.judge task", "Shop.price service"]
+    assert check_invariants(application.store, Evidence()).problems == ()
 
 
 def test_the_history_is_that_of_the_operation_whoever_performs_it(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from procession.errors import InvalidValue, NotDeclarable
 from procession.kernel import CallKind
 from procession.language.codec import ArgumentsCodec
 from procession.language.declarations import Declared, duration_at, place_of_caller
+from procession.language.externals import External, ExternalOptions
 from procession.language.functions import Written
 from procession.language.operations import (
     Backoff,
@@ -47,6 +48,20 @@ def people(role: str | None = None, *, due: Written | None = None, effort: Writt
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """An outside system as performer: its program fetches the work under a lease."""
+
+    lease: Written
+    due: Written | None
+    attempts: int
+
+
+def outside(*, lease: Written = "10 minutes", due: Written | None = None, attempts: int = 3) -> Outside:
+    """An outside system as performer: a program elsewhere fetches the work, as it does that of an external operation."""
+    return Outside(lease, due, attempts)
+
+
+@dataclass(frozen=True, slots=True)
 class Stub(Generic[R]):
     """A performer that always gives this result."""
 
@@ -77,6 +92,8 @@ class Binding:
         match self.performer:
             case People(role=role):
                 return f"people ({role or self.operation.function.name})"
+            case Outside():
+                return "an outside system"
             case Stub(result=result):
                 return f"always {result!r}"
             case _:
@@ -84,7 +101,7 @@ class Binding:
 
 
 @overload
-def bind(operation: Operation[P, R], performer: People) -> Binding: ...
+def bind(operation: Operation[P, R], performer: People | Outside) -> Binding: ...
 @overload
 def bind(operation: Operation[P, R], performer: Stub[R]) -> Binding: ...
 @overload
@@ -108,7 +125,8 @@ def bind(
     never_retry: Iterable[type[Exception]] = (),
 ) -> Binding: ...
 def bind(operation: Any, performer: Any, **options: Any) -> Binding:
-    """Has an operation performed by somebody else than it says: by a function, by `people(…)`, or by `stub(result)`.
+    """Has an operation performed by somebody else than it says: by a function, `people(…)`, `outside(…)`, or
+    `stub(result)`.
 
     A function takes the same parameters and gives the same result; it is attempted as a service is, and may be given
     resources and secrets. Keep the bindings in the module that `[deployment] bindings` names.
@@ -165,6 +183,23 @@ class PeoplePerform(Task[..., Any, Any]):
         return self.operation.inputs
 
 
+class OutsidePerforms(External[..., Any]):
+    """An outside system in place of whoever performs an operation otherwise; under the operation's identity."""
+
+    def __init__(self, operation: AnyOperation, options: ExternalOptions) -> None:
+        naming = Naming(operation.title, operation.raises, operation.was)
+        super().__init__(operation.declared, operation.function, naming, options)
+        self.operation = operation
+
+    def check_body(self) -> None:
+        """Its body may be the code that the outside system stands in for."""
+
+    @cached_property
+    def inputs(self) -> ArgumentsCodec:
+        """How the arguments of a call cross: as those of the operation."""
+        return self.operation.inputs
+
+
 def people_in_place_of(operation: AnyOperation) -> PeoplePerform:
     """People of the function's own role, for an item that was offered under a binding which is gone."""
     return PeoplePerform(operation, TaskOptions(None, None, Role(operation.function.name), None))
@@ -200,6 +235,15 @@ def _performer(binding: Binding, operation: AnyOperation, resources: frozenset[s
                 form=None,
             ),
         )
+    if isinstance(performer, Outside):
+        return OutsidePerforms(
+            operation,
+            ExternalOptions(
+                lease=duration_at(where, "lease", performer.lease, _calendar_time),
+                due=None if performer.due is None else duration_at(where, "due", performer.due, _calendar_time),
+                attempts=performer.attempts,
+            ),
+        )
     options = _service_options(binding)
     if isinstance(performer, Stub):
         try:
@@ -211,12 +255,13 @@ def _performer(binding: Binding, operation: AnyOperation, resources: frozenset[s
         return _StubPerforms(operation, operation.declared, options, performer.result)
     if isinstance(performer, Operation):
         raise binding.fault(
-            f"{performer.id} is an operation of its own.", "Bind to a function, to people(…), or to stub(result)."
+            f"{performer.id} is an operation of its own.",
+            "Bind to a function, to people(…), to outside(…), or to stub(result).",
         )
     if not callable(performer):
         raise binding.fault(
             f"{operation.id} is bound to nothing: {performer!r} performs nothing.",
-            "Bind it to a function, to people(…), or to stub(result).",
+            "Bind it to a function, to people(…), to outside(…), or to stub(result).",
         )
     code = CodePerforms(operation, Declared(performer, what="A performer", may_be_sync=True), options)
     code.loaded_with(resources)

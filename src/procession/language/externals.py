@@ -33,12 +33,16 @@ class External(Personal[P, R, R]):
         self.lease = options.lease
         self.due = options.due
         self.attempts = options.attempts
-        if not declared.is_left_open:
-            raise declared.fault(
-                "An external operation is done by a program elsewhere, so its body must be `...`, and this one has code.",
-                "Leave the body `...`; or make it a service, which this application runs itself.",
-            )
+        self.check_body()
         if self.lease.length_us <= 0:
             raise declared.fault("lease=0 leaves no time to do anything.", 'Give it time, such as "10 minutes".')
         if self.attempts < 1:
             raise declared.fault(f"attempts={self.attempts}.", "A call is handed out at least once.")
+
+    def check_body(self) -> None:
+        """Raises `NotDeclarable` where a program elsewhere is to do what there is code for."""
+        if not self.declared.is_left_open:
+            raise self.declared.fault(
+                "An external operation is done by a program elsewhere, so its body must be `...`, and this one has code.",
+                "Leave the body `...`; or make it a service, which this application runs itself.",
+            )

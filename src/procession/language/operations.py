@@ -20,8 +20,8 @@ from procession.language.codec import ArgumentsCodec, ValueCodec
 from procession.language.declarations import Declared, checked_name, former_names
 from procession.language.failures import DeclaredErrors
 from procession.language.fields import label_of
-from procession.language.provided import Need, Provisions, needs_among, refuse_marks
 from procession.language.overrides import Overrides, checked_rule, chosen_by
+from procession.language.provided import Need, Provisions, needs_among, refuse_marks
 from procession.language.selection import Selection
 from procession.language.signed import Signed
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from procession.errors import AuthorError, InvalidValue, NotDeclarable
 from procession.language.binding import Binding, people_in_place_of, performers_of
+from procession.language.externals import External
 from procession.language.messages import is_message_class
 from procession.language.operations import BusinessFunction, Operation, Service, Task
 from procession.language.process import Process
@@ -85,6 +86,16 @@ class Registry:
     def find_service(self, operation_id: str) -> Service[Any, Any] | None:
         """The operation as code does it: as it is bound, or else as it was declared, for what was asked for before."""
         return next((each for each in self._ways(operation_id) if isinstance(each, Service)), None)
+
+    def find_external(self, operation_id: str) -> External[Any, Any] | None:
+        """The operation as an outside system does it: as it is bound, or else as it was declared."""
+        return next((each for each in self._ways(operation_id) if isinstance(each, External)), None)
+
+    @property
+    def externals(self) -> tuple[External[Any, Any], ...]:
+        """Every operation that outside systems may do here."""
+        found = (self.find_external(name) for name in self.operations)
+        return tuple(each for each in found if each is not None)
 
     @property
     def services(self) -> tuple[Service[Any, Any], ...]:

@@ -43,9 +43,9 @@ class _Taken(PerformerError):
 
 def get_external(registry: Registry, name: str) -> AnyExternal:
     """The operation of that id, or of that name alone where only one has it. Raises `NoSuchExternal` with those there are."""
-    found = registry.find_operation(name)
-    externals = [each for each in registry.operations.values() if isinstance(each, External)]
-    alike = [found] if isinstance(found, External) else [each for each in externals if each.name == name]
+    found = registry.find_external(name)
+    externals = registry.externals
+    alike = [found] if found is not None else [each for each in externals if each.name == name]
     if len(alike) == 1:
         return alike[0]
     known = ", ".join(sorted(each.id for each in alike or externals)) or "none"
@@ -234,8 +234,8 @@ def _declared(operation: AnyExternal, name: str, message: str, attempts: int) ->
 
 
 def _external_of(registry: Registry, row: ExternalCallRow) -> AnyExternal:
-    found = registry.find_operation(row.operation)
-    if not isinstance(found, External):
+    found = registry.find_external(row.operation)
+    if found is None:
         raise NoSuchExternal(
             f"The operation {row.operation!r} is not in the application any more.",
             subject=row.operation,

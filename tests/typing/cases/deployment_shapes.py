@@ -5,7 +5,7 @@ from typing import assert_type
 
 from procession import Function, process
 from procession.control import attempt, resource, secret
-from procession.deployment import Binding, bind, people, stub
+from procession.deployment import Binding, bind, outside, people, stub
 
 team = Function("Team", owner="ann@acme.example")
 
@@ -63,6 +63,7 @@ assert_type(bind(approve, by_rule_with_a_resource), Binding)
 assert_type(bind(approve, stub(True)), Binding)
 assert_type(bind(book, stub(Opinion(True))), Binding)
 assert_type(bind(book, people("Clerks", due="2 days")), Binding)
+assert_type(bind(approve, outside(lease="5 minutes")), Binding)
 bind(approve, by_another_rule)  # refused
 bind(approve, with_another_result)  # refused
 bind(approve, stub("yes"))  # refused
