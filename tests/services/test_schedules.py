@@ -16,6 +16,7 @@ from procession.engine.clock import VirtualClock
 from procession.engine.crash_points import CrashPoint
 from procession.engine.embedded import EngineOptions, open_engine
 from procession.services.application import open_application
+from procession.services.attention import CasesWanted, list_cases
 from procession.services.commands import CancelInstance, Command, Order, PauseSchedule, ResumeSchedule
 from procession.services.hosting import Host, Hosting, open_host
 from procession.services.reloading import load
@@ -219,6 +220,9 @@ def test_an_instance_that_has_the_business_key_already_is_what_the_time_started(
             assert "already, with another input" in office.listed().last_refused
 
     run(work())
+    (case,) = [case for case in list_cases(office.application, CasesWanted()).cases if case.kind == "schedule"]
+    assert case.headline == "The schedule weekly could not start receive"
+    assert "started nothing at 2026-03-23 07:00 UTC: receive-2 has the business key" in case.message
 
 
 @pytest.mark.parametrize("point", [CrashPoint.BEFORE_COMMIT, CrashPoint.AFTER_COMMIT, CrashPoint.AFTER_REPLY])

@@ -18,6 +18,7 @@ from procession.services.families import ancestors_of
 from procession.services.last_errors import last_error_shown
 from procession.services.places import Places
 from procession.services.records import moment
+from procession.services.scheduling import SCHEDULE_KEPT, kept_state
 from procession.store import InstanceFilter, InstanceRow, View, open_readers
 
 MOST_LOOKED_AT = 10_000
@@ -33,13 +34,14 @@ class CaseKind(StrEnum):
     EXTERNAL = "external"
     FAILED_BODY = "failed body"
     OVERDUE = "overdue"
+    SCHEDULE = "schedule"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """One thing that waits for a person: what it is, of which instance, since when, and the command to go on with.
 
-    `subject` is an instance's name or an item's number. `message` and `remedy` may hold values of the business.
+    `subject` is an instance's name, an item's number, or a schedule's name. `message` and `remedy` may hold values of the business.
     """
 
     kind: str
@@ -69,6 +71,8 @@ class Case:
                 return f"Item {self.item} of {self.instance}, {self.operation}: its task's body failed"
             case CaseKind.OVERDUE:
                 return f"Item {self.item} of {self.instance}, {self.operation}, is past its due date"
+            case CaseKind.SCHEDULE:
+                return f"The schedule {self.subject} could not start {self.process}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class Scene:
 def cases(scene: Scene) -> list[Case]:
     """All of them, at most so many of each kind; those of one kind in the order in which they came."""
     found: list[Case] = []
-    for look in (_halted, _cancelling, _services, _externals, _failed_bodies, _overdue):
+    for look in (_halted, _cancelling, _services, _externals, _failed_bodies, _overdue, _schedules):
         found += look(scene)
     return found
 
@@ -242,6 +246,29 @@ def _overdue(scene: Scene) -> Iterator[Case]:
             remedy=f"Ask {whom}; `procession work show {item.id}`.",
             command=f"procession work show {item.id}",
             occurrence=f"{CaseKind.OVERDUE}:{item.id}:{item.due_us}",
+        )
+
+
+def _schedules(scene: Scene) -> Iterator[Case]:
+    """Recurring starts whose last time came to nothing; the next one that comes to something ends the case."""
+    kept = scene.view.metas(SCHEDULE_KEPT)
+    for table in scene.application.settings.tables.schedule[: scene.most]:
+        state = kept_state(kept.get(SCHEDULE_KEPT + table.name))
+        if state is None or not state.refused or state.last_us is None:
+            continue
+        yield Case(
+            kind=CaseKind.SCHEDULE,
+            subject=table.name,
+            instance="",
+            process=table.process,
+            operation=None,
+            call=None,
+            item=None,
+            since=moment(state.last_us),
+            message=f"The schedule {table.name} started nothing at {moment(state.last_us):%Y-%m-%d %H:%M} UTC: {state.refused}",
+            remedy=f"That time is past: `procession start {table.process}` starts one by hand. Then correct the schedule.",
+            command="procession schedule list",
+            occurrence=f"{CaseKind.SCHEDULE}:{table.name}:{state.last_us}",
         )
 
 

@@ -17,6 +17,8 @@ from procession.services.application import Application
 from procession.services.settings import ScheduleTable, Settings
 
 LONGEST_NAME = 100
+SCHEDULE_KEPT = "schedule:"
+"""Under which the store keeps what became of each schedule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Schedule:
     @property
     def key(self) -> str:
         """Under which the store keeps what became of it."""
-        return f"schedule:{self.name}"
+        return SCHEDULE_KEPT + self.name
 
     @property
     def definition(self) -> str:
@@ -74,6 +76,11 @@ class ScheduleState:
     def kept(self, schedule: Schedule) -> Mapping[str, str]:
         """As the store keeps it."""
         return {schedule.key: json.dumps(asdict(self))}
+
+
+def kept_state(kept: str | None) -> ScheduleState | None:
+    """What the store keeps of a schedule, whatever it is now; None of one that no engine has seen."""
+    return None if kept is None else ScheduleState(**json.loads(kept))
 
 
 def schedules_of(application: Application, registry: Registry) -> tuple[Schedule, ...]:
