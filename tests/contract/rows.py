@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from procession.kernel.events import CallCompleted, CallKind, CallRequested, Event, InstanceCompleted, InstanceStarted
@@ -32,11 +32,16 @@ def release(batch: Batch) -> int:
 
 
 def add_instance(
-    batch: Batch, *, process: str = "leave", key: str | None = None, title: str = "Leave", at_us: int = NOW
+    batch: Batch,
+    *,
+    process: str = "leave",
+    key: str | None = None,
+    title: str = "Leave",
+    at_us: int = NOW,
+    parent: tuple[int | None, int | None] = (None, None),
 ) -> InstanceRow:
-    return batch.instances.add(
-        NewInstance(new_uuid(), process, title, key, key, "ann", release(batch), at_us, b"k" * 48, b"i" * 16)
-    )
+    new = NewInstance(new_uuid(), process, title, key, key, "ann", release(batch), at_us, b"k" * 48, b"i" * 16)
+    return batch.instances.add(replace(new, parent=parent[0], parent_call=parent[1]))
 
 
 def append(batch: Batch, instance: int, *events: Event, request: int | None = None) -> range:

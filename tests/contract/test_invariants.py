@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from procession.kernel.events import CallCompleted, CallRequested, InstanceCompleted, InstanceStarted
+from procession.kernel.events import (
+    CallCompleted,
+    CallKind,
+    CallRequested,
+    CallWithdrawn,
+    ChildEnded,
+    InstanceCompleted,
+    InstanceStarted,
+)
+from procession.store.deliveries import DeliveryKind, NewDelivery
 from procession.store.invariants import Effect, Evidence, Refusal, check_invariants
 from procession.store.waits_check import check_waits
 from tests.contract import rows
@@ -75,6 +84,63 @@ def test_a_planted_breach_is_found_under_its_name(lived: SqliteSubject, broken: 
         report = check_invariants(connection)
     assert report[broken].verdict == "broken"
     assert not report.is_sound
+
+
+@pytest.fixture
+def family(subject: SqliteSubject) -> SqliteSubject:
+    """A parent (1) that waits for a child (2), has withdrawn the call of another (3), and asked for one that is still to begin."""
+    with subject.store.begin() as batch:
+        parent = rows.add_instance(batch)
+        asked = [rows.requested(call, CallKind.CHILD) for call in (1, 2, 3)]
+        withdrawn = CallWithdrawn(NOW, 2, "late", by_program=True)
+        positions = rows.append(batch, parent.id, InstanceStarted(NOW, b"{}"), *asked, withdrawn)
+        for call in (1, 2):
+            child = rows.add_instance(batch, parent=(parent.id, call))
+            rows.append(batch, child.id, InstanceStarted(NOW, b"{}"))
+            position = rows.append(batch, child.id, rows.requested(1, CallKind.TIMER, due_us=NOW + 5))[0]
+            assert position
+            batch.timers.add(child.id, 1, NOW + 5)
+        batch.deliveries.add(NewDelivery(DeliveryKind.START, parent.id, None, 3, positions[3], NOW))
+        batch.commit()
+    return subject
+
+
+def test_a_parent_waits_for_its_children_also_for_those_it_no_longer_wants_and_for_what_is_to_begin(
+    family: SqliteSubject,
+) -> None:
+    report = family.check()
+    assert report.problems == ()
+    assert report["I6"].exercised == 5
+
+
+@pytest.mark.parametrize(
+    ("broken", "statement"),
+    [
+        ("I6", "UPDATE instance SET parent = NULL WHERE id = 2"),
+        ("I6", "UPDATE instance SET parent = NULL WHERE id = 3"),
+        ("I6", "UPDATE instance SET parent_call = 9 WHERE id = 2"),
+        ("I6", "UPDATE instance SET parent_call = 1 WHERE id = 3"),
+        ("I6", "DELETE FROM delivery"),
+        ("I6", "INSERT INTO delivery VALUES (9, 'ended', 2, 1, 1, 1, 5)"),
+        ("I12", "UPDATE instance SET state = 'cancelled', ended_us = 5 WHERE id = 1"),
+    ],
+)
+def test_a_child_that_is_lost_doubled_or_outlives_its_parent_is_found(
+    family: SqliteSubject, broken: str, statement: str
+) -> None:
+    with family.tampering() as connection:
+        connection.execute(statement)
+        assert check_invariants(connection)[broken].verdict == "broken"
+
+
+def test_the_end_of_a_child_is_told_only_where_its_call_was_withdrawn_and_once(family: SqliteSubject) -> None:
+    with family.store.begin() as batch:
+        rows.append(batch, 1, ChildEnded(NOW, 2), ChildEnded(NOW, 2), ChildEnded(NOW, 1))
+        batch.commit()
+    assert family.check()["I3"].problems == (
+        "leave-1, call 2 has ChildEnded after ChildEnded",
+        "leave-1, call 1 has ChildEnded after None",
+    )
 
 
 def test_an_event_after_the_end_and_a_second_end_are_found(lived: SqliteSubject) -> None:

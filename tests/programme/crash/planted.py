@@ -16,6 +16,7 @@ from procession.engine.advance import Advance
 from procession.engine.contract import Accepted, Decision, Request
 from procession.engine.crash_points import CrashPoint
 from procession.engine.deciding import Decider
+from procession.engine.delivering import Delivering
 from procession.engine.turn import Effects, Turn
 from procession.engine.wake_records import WakeRecords
 from procession.engine.writer import Writer
@@ -264,3 +265,32 @@ def takes_the_result_of_an_attempt_that_came_too_late() -> None:
         )
 
     _put(dispatcher, "report", reporting)
+
+
+@bug("moving", "after COMMIT")
+def forgets_when_killed_what_instances_do_to_others() -> None:
+    """A child is asked for, and never begins; or it has ended, and its parent is never told."""
+    recover = embedded.recover
+
+    def recovering(batch: Any, *given: Any, **options: Any) -> None:
+        recover(batch, *given, **options)
+        for row in batch.deliveries.next_after(0, limit=1_000):
+            batch.deliveries.remove(row.id)
+
+    _put(embedded, "recover", recovering)
+
+
+@bug("moving at once")
+def begins_a_child_twice() -> None:
+    begun = Delivering._begun
+
+    def beginning(self: Delivering, *given: Any) -> Any:
+        begun(self, *given)
+        return begun(self, *given)
+
+    _put(Delivering, "_begun", beginning)
+
+
+@bug("moving at once")
+def forces_no_child_of_an_instance_that_ends_by_force() -> None:
+    _put(Delivering, "_force", lambda *given: None)
