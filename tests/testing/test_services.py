@@ -61,6 +61,22 @@ async def keyed() -> str:
     return attempt().idempotency_key
 
 
+class UnknownCustomer(Exception):
+    """Nobody knows them."""
+
+
+@team.external(raises=[UnknownCustomer])
+async def rate(customer: str) -> int: ...
+
+
+@process(owner=team)
+async def rates(customer: str) -> int:
+    try:
+        return await rate(customer)
+    except UnknownCustomer:
+        return -1
+
+
 class Database:
     """What is really there."""
 
@@ -296,6 +312,38 @@ def test_what_nobody_provides_fails_the_test_and_a_stub_needs_nothing(world: Wor
         ann.start(looks_up, 3)
     world.stub(look_up).returns("stubbed")
     assert ann.start(looks_up, 3).result() == "stubbed"
+
+
+# Outside programs
+
+
+def test_a_stub_stands_in_for_an_outside_program(world: World) -> None:
+    program = world.stub(rate).fails(ConnectionError("down"), times=2).does(lambda customer: len(customer))
+    rated = world.person("ann").start(rates, "Smith")
+    assert rated.result() == 5
+    assert program.attempts == 3
+
+
+def test_an_outside_program_that_nobody_stubs_is_waited_for(world: World) -> None:
+    rated = world.person("ann").start(rates, "Smith")
+    assert rated.waits_for == (rate,)
+    with pytest.raises(StillWaiting, match=r"an outside program to do Machines\.rate, handed out 0 of 3 times"):
+        rated.result()
+    world.stub(rate).returns(7)
+    world.advance("1 minute")
+    assert rated.result() == 7
+
+
+def test_an_outside_program_that_gives_up_is_told_with_its_error(world: World) -> None:
+    world.stub(rate).fails(ConnectionError("down"), times=3).returns(1)
+    rated = world.person("ann").start(rates, "Smith")
+    with pytest.raises(StillWaiting, match=r"handed out 3 of 3 times; the last error: outside: down"):
+        rated.result()
+
+
+def test_what_an_outside_program_declares_goes_to_the_process(world: World) -> None:
+    world.stub(rate).fails(UnknownCustomer("who?"))
+    assert world.person("ann").start(rates, "Smith").result() == -1
 
 
 # A machine that dies

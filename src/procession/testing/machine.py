@@ -59,7 +59,7 @@ class Machine:
 
     def __init__(self, folder: Path, clock: VirtualClock, people: dict[str, Performer], *, real_time: bool) -> None:
         self.clock = clock
-        self.services = ServicesAtWork(self._fail, may_go_outside=real_time)
+        self.services = ServicesAtWork(self.fail, may_go_outside=real_time)
         self.notices: list[Notice] = []
         self.when_idle: Callable[[], Awaitable[bool]] = _nothing_more
         """Asked whenever the engine rests: whether somebody has done something more."""
@@ -118,6 +118,7 @@ class Machine:
 
     def pass_time(self, until_us: int) -> None:
         """Let time pass until then, with everything that falls due on the way."""
+        _ = self._engine or self._open()
         self._complete(self._pass(until_us))
         if self.services.has_died:
             self.crash()
@@ -125,6 +126,7 @@ class Machine:
 
     def pass_to_next(self) -> None:
         """Let time pass until whatever is due next. Raises `NothingIsDue`."""
+        _ = self._engine or self._open()
         self._complete(self._pass_to_next())
         if self.services.has_died:
             self.crash()
@@ -251,7 +253,8 @@ class Machine:
         await self._until_rest(_rest())
 
     async def _pass_to_next(self) -> None:
-        due_us = await self._engine.apply_due() if self._engine is not None else None
+        assert self._engine is not None
+        due_us = await self._engine.apply_due()
         if due_us is None:
             raise self._nothing_is_due("Nothing is due")
         await self._pass(due_us)
@@ -276,14 +279,15 @@ class Machine:
             remedy="Look for services that are called again and again, and let a stub end that.",
         )
 
-    def _fail(self, fault: Exception) -> None:
+    def fail(self, fault: Exception) -> None:
+        """Have the present command fail the test with this."""
         self._faults.append(fault)
 
     def _fail_in_loop(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         told = InternalError(f"The engine of the test failed: {context.get('message')}: {error!r}.")
         told.__cause__ = error
-        self._fail(told)
+        self.fail(told)
 
 
 async def _rest() -> None:

@@ -5,7 +5,7 @@ import contextvars
 import copy
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, cast
 
@@ -43,34 +43,34 @@ class IsNotProvided(AuthorError):
 
 
 class Stub(Generic[P, R]):
-    """Stands in for a service. Told what to do in order: `fails(…, times=2)`, then for good `returns(…)` or `does(…)`."""
+    """Stands in for a service, or an outside program: `fails(…, times=2)`, then for good `returns(…)` or `does(…)`."""
 
-    def __init__(self, service: Service[P, R]) -> None:
-        self._service = service
+    def __init__(self, operation: Operation[P, R]) -> None:
+        self._operation = operation
         self._faults: deque[BaseException] = deque()
         self._body: Callable[..., Any] | None = None
         self.attempts = 0
-        """How many attempts were made at the service since the stub is there."""
+        """How many attempts were made since the stub is there."""
 
     def fails(self, error: Exception, times: int = 1) -> "Stub[P, R]":
-        """So many attempts raise this error; one that the service declares goes to the process."""
+        """So many attempts raise this error; one that the operation declares goes to the process."""
         if not isinstance(cast(object, error), Exception) or times < 1:
             raise NotAFault(
-                f"A stub of {self._service.id} cannot fail with {error!r}, {times} times.",
-                subject=self._service.id,
+                f"A stub of {self._operation.id} cannot fail with {error!r}, {times} times.",
+                subject=self._operation.id,
                 remedy='Give an error that is raised once or more: .fails(ConnectionError("down"), times=2).',
             )
         self._faults.extend([error] * times)
         return self
 
     def returns(self, result: R) -> "Stub[P, R]":
-        """Every attempt then gives this result. Raises `InvalidValue` if it is not of the service's type."""
-        self._service.result.encode(result)
+        """Every attempt then gives this result. Raises `InvalidValue` if it is not of the operation's type."""
+        self._operation.result.encode(result)
         self._body = lambda *_, **__: result
         return self
 
     def does(self, body: Callable[P, R | Awaitable[R]]) -> "Stub[P, R]":
-        """Every attempt then calls this, with the inputs of the service."""
+        """Every attempt then calls this, with the inputs of the call."""
         self._body = body
         return self
 
@@ -81,13 +81,18 @@ class Stub(Generic[P, R]):
         if self._body is not None:
             outcome = self._body(*args, **kwargs)
             return await outcome if inspect.isawaitable(outcome) else outcome
-        if self._service.result.annotation in (None, type(None)):
+        if self._operation.result.annotation in (None, type(None)):
             return None
         raise StubHasNoAnswer(
-            f"The stub of {self._service.id} does not say what attempt {self.attempts} gives.",
-            subject=self._service.id,
+            f"The stub of {self._operation.id} does not say what attempt {self.attempts} gives.",
+            subject=self._operation.id,
             remedy="Add .returns(…), or .does(…), or more .fails(…, times=…).",
         )
+
+
+async def attempt_at(stub: Stub[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What one attempt at what a stub stands in for gives. Raises what it fails with."""
+    return await stub._attempt(*args, **kwargs)
 
 
 class ServicesAtWork:
@@ -174,7 +179,7 @@ class ServicesAtWork:
 
     async def _work(self, service: AnyService, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if (stub := self._stubs.get(service.id)) is not None:
-            return await stub._attempt(*args, **kwargs)
+            return await attempt_at(stub, args, kwargs)
         inputs, provisions = service.inputs.bind(args, kwargs), Provisions(self._resources, self._secrets)
         if missing := service.lacks(provisions):
             raise _is_not_provided(service, missing[0])

@@ -11,6 +11,7 @@ from procession.services.call_stacks import halt_of, open_requests, stacks_of
 from procession.services.places import Places
 from procession.services.records import BranchShown, moment
 from procession.store import InstanceFilter, InstanceRow, ServiceCallRow, View, WorkItemRow
+from procession.store.external_calls import ExternalCallRow
 from procession.testing.machine import Machine
 
 MOST_TOLD = 20
@@ -76,6 +77,7 @@ class Telling:
         said = {each.call: f"waits for {self.item_wait(each)}" for each in waits.items}
         said |= {each.call: f"waits for {self._service(registry, each)}" for each in waits.service_calls}
         said |= {each.call: f"waits for the time {self.time(each.due_us)}" for each in waits.timers}
+        said |= {each.call: f"waits for {_outside(each)}" for each in waits.external_calls}
         asked = open_requests(history)
         said = {call: f"waits for {_asked(header)}" for call, header in asked.items()} | said
         for branch in stacks.branches:
@@ -96,6 +98,11 @@ class Telling:
         error = f"; the last error: {_error(row.last_error)}" if row.last_error else ""
         attention = "; it needs attention" if row.state == "attention" else ""
         return f"the service {row.operation}, {row.attempts}{of} attempts made{attention}{error}"
+
+
+def _outside(row: ExternalCallRow) -> str:
+    error = f"; the last error: {_error(row.last_error)}" if row.last_error else ""
+    return f"an outside program to do {row.operation}, handed out {row.attempts} of {row.most_attempts} times{error}"
 
 
 def _error(recorded: str) -> str:

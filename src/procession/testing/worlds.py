@@ -13,6 +13,7 @@ from procession.calendars.durations import Duration
 from procession.engine.clock import VirtualClock
 from procession.errors import AuthorError
 from procession.kernel import InstanceState
+from procession.language.externals import External
 from procession.language.messages import codec_of
 from procession.language.operations import BusinessFunction, P, Personal, R, Service
 from procession.language.process import Process
@@ -22,6 +23,7 @@ from procession.services.histories import read_history, replay_history
 from procession.store import InstanceFilter, WorkItemRow
 from procession.testing.expectations import Expectation
 from procession.testing.machine import Machine
+from procession.testing.outside import OutsidePrograms
 from procession.testing.performers import MOST_SEEN, Actor, Performing
 from procession.testing.running import Running
 from procession.testing.stubs import Stub
@@ -93,6 +95,7 @@ class World:
         self._notices_read = 0
         self._machine = Machine(folder, VirtualClock(setting.start_us), self._performers, real_time=setting.real_time)
         self._telling = Telling(self._machine, self._zone)
+        self._outside = OutsidePrograms(self._machine.fail)
         self._machine.when_idle = self._answer_one
         self._machine.who_waits = self._telling.open_instances
 
@@ -120,10 +123,16 @@ class World:
         name = self._managers.get(person.person)
         return None if name is None else self._actors[name]
 
-    def stub(self, service: Service[P, R]) -> Stub[P, R]:
-        """Put a stub in the place of a service: `.fails(error, times=2).returns(result)`, or `.does(function)`."""
-        stub = self._machine.services.stub(service)
-        self._machine.learn(service)
+    def stub(self, operation: Service[P, R] | External[P, R]) -> Stub[P, R]:
+        """Put a stub in the place of a service, or of an outside program.
+
+        It says what comes of it: `.fails(error, times=2).returns(result)`, or `.does(function)`.
+        """
+        if isinstance(operation, External):
+            stub = self._outside.stub(operation)
+        else:
+            stub = self._machine.services.stub(operation)
+        self._machine.learn(operation)
         return stub
 
     def send(self, message: object, *, key: str) -> None:
@@ -216,7 +225,7 @@ class World:
         for performing in self._performing.values():
             if await performing.answer_one():
                 return True
-        return False
+        return await self._outside.work_once(self._machine.office)
 
     def _name_of(self, row: WorkItemRow) -> str:
         with self._machine.view() as view:

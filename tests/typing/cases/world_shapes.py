@@ -30,6 +30,10 @@ async def book(days: int) -> Opinion:
     return Opinion(days > 1)
 
 
+@team.external()
+async def rate(customer: str) -> int: ...
+
+
 @process(owner=team)
 async def leave(days: int, reason: str) -> str:
     return reason if await approve(days, reason) else str(await book(days))
@@ -53,6 +57,7 @@ def test_everything(world: World) -> None:
     cleo.answers(approve, False).answers(judge, lambda days: Opinion(days > 1))
     stub = world.stub(book)
     assert_type(stub.fails(ConnectionError("down"), times=2).returns(Opinion(True)).attempts, int)
+    assert_type(world.stub(rate).returns(7).attempts, int)
     stub.does(lambda days: Opinion(days > 1))
     world.expect(team).has(1, due="Friday")
     world.expect(request).has_nothing()
