@@ -92,7 +92,7 @@ class FakeDatabase(Database):
 
 
 @team.service()
-async def look_up(number: int, database: Database = resource(), password: str = secret("PASSWORD")) -> str:  # noqa: B008
+async def look_up(number: int, database: Database = resource(), password: str = secret("PASSWORD")) -> str:
     return database.look_up(number) + " by " + password
 
 

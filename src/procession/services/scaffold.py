@@ -226,6 +226,9 @@ line-length = 120
 extend-select = ["I", "RUF"]
 # Types under TYPE_CHECKING cannot be read when the process runs; the body of a task is `...`.
 ignore = ["TC", "PIE790"]
+
+[tool.ruff.lint.flake8-bugbear]
+extend-immutable-calls = ["procession.control.resource", "procession.control.secret"]
 """
 
 _README = """\
