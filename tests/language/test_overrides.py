@@ -25,6 +25,10 @@ async def sign(copies: int, reason: str = "") -> int: ...
 async def ruled(copies: int) -> int: ...
 
 
+@team.external()
+async def measure(copies: int) -> int: ...
+
+
 @ruled.performers
 def who_rules(copies: int) -> Selection:
     return role("Team") if copies else role("Shop")
@@ -48,6 +52,8 @@ async def waiting(copies: int) -> Selection:
             lambda: sign.performers(lambda copies: role("Team")),  # type: ignore[arg-type, misc]
             r"takes \(copies\), and Team.sign is asked with \(copies, reason\). Give it the same",
         ),
+        (lambda: measure.options(by=role("Team")), r"`options\(by=Team\)` says who may do it, and no person does it"),
+        (lambda: measure.performers(who_rules), "`performers` says who may do it"),
         (lambda: ruled.performers(who_rules), "two rules for who may do Team.ruled"),
     ],
 )

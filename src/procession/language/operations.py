@@ -219,6 +219,8 @@ class Personal(Operation[P, R], Generic[P, R, F]):
         `by` says who may do it; `due` when it should be done: a duration from the request, or a moment. What is not
         given stays as it is declared. There are no priorities yet: `priority` is refused.
         """
+        if by is not None:
+            self._check_is_for_people(f"options(by={by!s})")
         other = copy.copy(self)
         other._overrides = self._overrides.with_these(by, due, priority)
         return other
@@ -228,12 +230,17 @@ class Personal(Operation[P, R], Generic[P, R, F]):
 
         It is asked when the operation is, and counts instead of the `by` that is declared; `options(by=…)` counts most.
         """
+        self._check_is_for_people("performers")
         names = self.declared.parameter_names
         checked_rule(rule, names[1:] if self.derives else names, self.id)
         if self._rules:
             raise self.declared.fault(f"There are two rules for who may do {self.id}.", "Leave one of them out.")
         self._rules.append(rule)
         return rule
+
+    def _check_is_for_people(self, option: str) -> None:
+        if self.kind is not CallKind.TASK:
+            raise self.declared.fault(f"`{option}` says who may do it, and no person does it.", "Leave it out.")
 
     def _terms(self, raw: bytes) -> Terms:
         by = self._overrides.by
