@@ -17,6 +17,7 @@ from procession.kernel import (
     InstanceHalted,
     InstanceStarted,
     InstanceSuspended,
+    MessagePublished,
     ResultRecorded,
 )
 from procession.services.records import HistoryEntry, moment
@@ -77,6 +78,8 @@ def _content_of(row: EventRow) -> tuple[str, object]:
             return "", json_of(raw)
         case AttributesSet(values=raw):
             return "", json_of(raw)
+        case MessagePublished(message=message, key=key, value=raw):
+            return f"{message} with key {key}", json_of(raw)
         case CallFailed(failure=failure) | InstanceFailed(failure=failure):
             return _failure_text(failure), json_of(failure.payload)
         case CallWithdrawn(reason=text) | CancellationRequested(reason=text) | InstanceCancelled(reason=text):

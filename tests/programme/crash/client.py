@@ -13,7 +13,9 @@ from procession.services.commands import (
     ClaimItem,
     Command,
     CompleteCall,
+    CompleteExternal,
     CompleteItem,
+    FetchExternal,
     Order,
     SendMessage,
     StartInstance,
@@ -25,6 +27,7 @@ from procession.store.invariants import Refusal, fingerprint
 from procession.store.worklist import WorkItemRow
 from tests.programme.crash.world import START_US, World
 
+MINUTE_US = 60_000_000
 ENGINES_OWN = {"writer", "wake-ups", "settling"}
 
 
@@ -75,6 +78,24 @@ class Client:
     async def send(self, name: str, order: str, amount: int) -> Answer:
         """The bank tells of a payment."""
         return await self.ask(name, SendMessage("Payment", order, json.dumps({"amount": amount})), "bank")
+
+    async def work_off(self, *instances: str) -> None:
+        """An outside program comes by until these have ended; what it lost by a crash comes again when its lease is over.
+
+        It hands in everything twice, as after a lost answer.
+        """
+        while any(self.instance(name).state == "running" for name in instances):
+            fetched = await self._office.perform(Order(FetchExternal("scan", "robot", 9), "robot"))
+            self.world.reached("work was fetched")
+            calls: Any = fetched["calls"]
+            for call in calls:
+                command = CompleteExternal(call["token"], json.dumps(len(call["input"]["document"])))
+                for _ in range(2):
+                    await self._office.perform(Order(command, "robot"))
+                    self.world.reached("work was handed in")
+            if not calls:
+                self.world.clock.move_to(self.world.clock.wall_us() + 2 * MINUTE_US)
+            await self.quiet()
 
     async def claim(self, instance: str, operation: str, actor: str, *, about: str = "") -> None:
         item = self.item(instance, operation, about=about)

@@ -1,4 +1,4 @@
-"""Fourth reference process: instances that wait for messages of each other and of the bank, in time and too late."""
+"""Fourth reference process: instances that wait for messages of each other and of the bank, and for an outside program."""
 
 from dataclasses import dataclass
 
@@ -29,6 +29,21 @@ async def thank(what: str) -> str:
 async def settle(order: str) -> int:
     """How much of it do we get?"""
     ...
+
+
+@books.external(lease="1 minute", attempts=9)
+async def scan(document: str) -> int:
+    """How many sheets are there?"""
+    ...
+
+
+@process(owner=books)
+async def file(document: str) -> str:
+    passing()
+    sheets = await scan(document)
+    publish(Receipt(document, sheets), key="scans")
+    passing()
+    return f"{sheets} {await thank(document)}"
 
 
 @process(owner=books)

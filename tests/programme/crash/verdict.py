@@ -191,7 +191,9 @@ def _outcome_of(connection: sqlite3.Connection) -> Iterator[str]:
     ):
         rows.append(("item", row[0], calls.get((row[0], row[1])), *row[2:]))
     for row in connection.execute(
-        "SELECT i.name, r.kind, r.actor, r.reason, r.client_id, r.outcome FROM request r LEFT JOIN instance i ON i.id = r.instance"
+        "SELECT i.name, r.kind, r.actor, r.reason, r.client_id, r.outcome FROM request r LEFT JOIN instance i ON i.id = r.instance "
+        # How often an outside program comes by, and under which number it has its work, is chance.
+        "WHERE r.actor <> 'robot'"
     ):
         rows.append(("request", *row))
     for row in connection.execute("SELECT type, key, payload, state, sent_by, taken FROM message"):
@@ -202,7 +204,7 @@ def _outcome_of(connection: sqlite3.Connection) -> Iterator[str]:
         rows.append(("child", row[0], row[1], calls.get((row[1], row[2]))))
     for row in connection.execute("SELECT d.kind, i.name, d.call FROM delivery d JOIN instance i ON i.id = d.origin"):
         rows.append(("delivery", *row))
-    for table in ("timer", "service_call", "receive", "waiting_event"):
+    for table in ("timer", "service_call", "external_call", "receive", "waiting_event"):
         for row in connection.execute(f"SELECT i.name, t.call FROM {table} t JOIN instance i ON i.id = t.instance"):
             rows.append((table, calls.get((row[0], row[1]))))
     yield from sorted(map(repr, rows))
