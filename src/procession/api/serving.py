@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from procession.engine.contract import EngineStopped
 from procession.engine.embedded import EmbeddedEngine
 from procession.engine.turn import Notice
 from procession.services.application import Application
-from procession.services.hosting import Hosting, open_host
+from procession.services.following import SourceNews, follow_source
+from procession.services.hosting import Host, Hosting, open_host
 
 # A command that runs on its own engine keeps the lock for a moment.
 WAIT_SECONDS = 5.0
@@ -22,11 +23,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What whoever starts a server is told: that it is ready and where it listens, what happens, and that it ends."""
+    """What whoever starts a server is told: that it is ready and where it listens, what happens, and that it ends.
+
+    Where `source_changed` is told, the engine takes what is saved while it runs.
+    """
 
     ready: Callable[[Path], None]
     ending: Callable[[], None]
     happened: Callable[[Notice], None] | None = None
+    source_changed: Callable[[SourceNews], None] | None = None
+    is_for_debugging: bool = False
 
 
 async def serve(application: Application, served: Served) -> None:
@@ -36,14 +42,20 @@ async def serve(application: Application, served: Served) -> None:
     `EngineStopped` where the engine has to give up: whoever watches over the process starts it again.
     """
     with _ending_by_signal() as asked_to_end:
-        hosting = Hosting(wait_seconds=WAIT_SECONDS, watch=served.happened, tells=True)
+        hosting = Hosting(
+            wait_seconds=WAIT_SECONDS,
+            watch=served.happened,
+            tells=True,
+            is_for_debugging=served.is_for_debugging,
+        )
         async with open_host(application, hosting) as host:
             listening = LocalSocket(host, socket_path_for(application.store))
             await listening.open()
             try:
                 host.engine.store.lock.announce(str(listening.path))
                 served.ready(listening.path)
-                breakdown = await _first_of(asked_to_end, host.engine)
+                async with _following(application, host, served):
+                    breakdown = await _first_of(asked_to_end, host.engine)
                 served.ending()
             finally:
                 await listening.close()
@@ -51,6 +63,20 @@ async def serve(application: Application, served: Served) -> None:
             raise EngineStopped(
                 breakdown, remedy="Start it again with `procession serve`: nothing acknowledged is lost."
             )
+
+
+@asynccontextmanager
+async def _following(application: Application, host: Host, served: Served) -> AsyncIterator[None]:
+    """The source is followed until the end of the block, where somebody wants to be told."""
+    if served.source_changed is None:
+        yield
+        return
+    following = asyncio.create_task(follow_source(application, host, served.source_changed))
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
 
 
 async def _first_of(asked_to_end: asyncio.Event, engine: EmbeddedEngine) -> str | None:

@@ -5,6 +5,9 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +21,7 @@ from procession.errors import StoreLocked
 if TYPE_CHECKING:
     from procession.engine.turn import Notice
     from procession.services.application import Application
+    from procession.services.following import SourceNews
     from procession.services.health import HealthReport
 
 
@@ -47,9 +51,11 @@ LogLevelOption = Annotated[
 
 
 def run(invocation: Invocation, log_format: LogFormatOption = Format.TEXT, log_level: LogLevelOption = None) -> None:
-    """Run the engine and print what happens, until Ctrl+C.
+    """Run the engine and print what happens, until Ctrl+C; for developing.
 
-    Services are called and timers fire while it runs; commands given meanwhile go to it.
+    Services are called and timers fire while it runs; commands given meanwhile go to it. Source that is saved is taken at
+    once, and running instances that do not fit it are named. With --debug process code may be stopped by `breakpoint()`
+    or a debugger: nothing fences or watches it then.
     """
     _write_log(log_format, log_level)
     _serve(invocation, tells=True)
@@ -97,6 +103,12 @@ def _serve(invocation: Invocation, *, tells: bool) -> None:
         at = moment(notice.at_us)
         content = {"event": "happened", "at": at, "instance": notice.instance, "text": notice.text}
         line(content, f"{at.astimezone(application.zone):%H:%M:%S}  {notice.instance}  {notice.text}")
+        if notice.is_halt and not invocation.wants_json:
+            _show_halt(application, notice.instance)
+
+    def source_changed(news: "SourceNews") -> None:
+        content = {"event": "source", **asdict(news), "is_taken": not news.problem}
+        line(content, "\n".join(_news_in_words(news)))
 
     def ending() -> None:
         line(
@@ -104,10 +116,49 @@ def _serve(invocation: Invocation, *, tells: bool) -> None:
             "Ending: what is under way is finished first. Again Ctrl+C ends at once; nothing is lost.",
         )
 
+    is_for_debugging = tells and invocation.debug
+    if is_for_debugging and not invocation.wants_json:
+        say("For debugging: process code is neither fenced nor watched, and everybody waits while it stands still.")
+        sys.stdout.flush()
+    served = (
+        Served(ready, ending, happened, source_changed, is_for_debugging=is_for_debugging)
+        if tells
+        else Served(ready, ending)
+    )
     try:
-        asyncio.run(serve_until_signal(application, Served(ready, ending, happened if tells else None)))
+        asyncio.run(serve_until_signal(application, served))
     except StoreLocked as locked:
         raise _runs_already(locked) from locked
+
+
+def _show_halt(application: "Application", instance: str) -> None:
+    """The business call stack and Python's own, where a process halts before the eyes of whoever develops it."""
+    from procession.cli.call_stack import show_halt
+    from procession.services.call_stacks import find_halt
+
+    if (halt := find_halt(application, instance)) is not None:
+        show_halt(halt, application.zone, verbose=True)
+        say()
+        sys.stdout.flush()
+
+
+def _news_in_words(news: "SourceNews") -> Iterator[str]:
+    at = datetime.now().astimezone()
+    changed = f"{at:%H:%M:%S}  {', '.join(news.files)} changed"
+    if news.problem:
+        yield f"{changed}, and the engine goes on with what it has. {news.problem}"
+        return
+    yield f"{changed}: the engine runs it now."
+    if news.running:
+        of = f"{news.replayed} of {news.running}" if news.replayed < news.running else f"{news.running}"
+        fit = news.replayed - len(news.behind)
+        yield (
+            f"  {plural(fit, 'running instance')} of {of} go on with it."
+            if news.behind
+            else (f"  {of} running {'instance goes' if news.running == 1 else 'instances go'} on with it.")
+        )
+    for each in news.behind:
+        yield f"  {each.instance} does not fit it, and halts when it is to go on: {each.why}"
 
 
 def _runs_already(locked: StoreLocked) -> StoreLocked:

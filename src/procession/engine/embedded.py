@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from procession.engine import asyncio_names, fences, interrupts
+from procession.engine import asyncio_names, fences, interrupts, never_awaited
 from procession.engine.advance import EVENTS_LIMIT, Advance
 from procession.engine.clock import Clock, IntakeClock, SystemClock
 from procession.engine.contract import Accepted, Decision, Request
@@ -178,6 +178,10 @@ class EmbeddedEngine:
         wake_records = WakeRecords(registry, self._options.limits)
         return Decider(Advance(registry, self._live, wake_records, release, self._options.events_limit))
 
+    def at_work(self, number: int, name: str, work: Callable[[], object]) -> object:
+        """Run an instance's code apart from the one that is alive: fenced and watched as that is."""
+        return self._live.at_work(number, 0, work, name=name)
+
     async def until_breakdown(self) -> str:
         """Waits for as long as the engine works; gives the reason where it has to give up by itself."""
         return await asyncio.shield(self._broke_down)
@@ -279,6 +283,7 @@ async def open_engine(
             remedy="Start it without -O, and without PYTHONOPTIMIZE.",
         )
     fences.install_fences()
+    never_awaited.tell_of_what_is_never_awaited()
     asyncio_names.install()
     store = open_store(path, options.store)
     try:

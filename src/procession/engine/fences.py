@@ -57,19 +57,21 @@ _FORBIDDEN_EVENTS = tuple(_FORBIDDEN_PREFIXES)
 _LISTING_EVENTS = ("os.listdir", "os.scandir")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 
+_MOVE_IT = (
+    "Process code is replayed, so it may not touch the outside world: move this into an operation "
+    "(`@function.service`), and await it."
+)
+_DEBUG_IT = "`procession run --debug` lets a debugger in; else take the breakpoint away."
 _running = threading.local()
 _installed = False
+_lifted = False
 
 
 class FenceReached(HaltInstance):
     """Process code tried something only operations may do."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            "fence",
-            f"Process code {what}. Process code is replayed, so it may not touch the outside world: "
-            "move this into an operation (`@function.service`), and await it.",
-        )
+    def __init__(self, what: str, remedy: str = _MOVE_IT) -> None:
+        super().__init__("fence", f"Process code {what}. {remedy}")
 
 
 def install_fences() -> None:
@@ -82,6 +84,12 @@ def install_fences() -> None:
         if sys.version_info < (3, 12):
             _report_threads()
         _let_notes_out(logging.getLogger(PROCESS_LOGGER))
+
+
+def lift_fences() -> None:
+    """Refuse nothing any more in this Python: a debugger reads files and asks at the terminal."""
+    global _lifted
+    _lifted = True
 
 
 def _report_threads() -> None:
@@ -112,6 +120,13 @@ def is_fence_up() -> bool:
     return bool(getattr(_running, "active", False))
 
 
+def instance_at_work() -> str:
+    """The name of the instance whose code runs on the present thread; empty where none does, or only the collector."""
+    if not is_fence_up() or getattr(_running, "collecting", False):
+        return ""
+    return str(getattr(_running, "instance", ""))
+
+
 @contextmanager
 def _fence_lowered() -> Iterator[None]:
     was_active, _running.active = getattr(_running, "active", False), False
@@ -139,10 +154,12 @@ def _let_the_collector_through(phase: str, _: object) -> None:
 
 
 def _audit(event: str, arguments: tuple[object, ...]) -> None:
-    if not getattr(_running, "active", False) or getattr(_running, "collecting", False):
+    if not getattr(_running, "active", False) or _lifted or getattr(_running, "collecting", False):
         return
     if event == "open":
         _audit_open(arguments)
+    elif event == "builtins.breakpoint":
+        raise FenceReached("stops for a debugger", _DEBUG_IT)
     elif event in _LISTING_EVENTS:
         name = _name_of(arguments) or os.curdir
         if not _is_readable(name):

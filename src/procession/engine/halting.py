@@ -4,6 +4,7 @@ The history gets code, message and call stack. The traceback, with its paths, go
 """
 
 import asyncio
+import bdb
 import json
 import traceback
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ class HaltRecord:
 
 
 _SAID_OF: dict[type | None, str] = {
+    bdb.BdbQuit: "BdbQuit: somebody quit the debugger here. What came in is kept, and a retry goes on with it.",
     TimeoutError: "TimeoutError: a deadline passed, and nothing caught it. Catch TimeoutError around it, or raise ProcessFailed there.",
     asyncio.CancelledError: "CancelledError: a branch was cancelled, and whoever awaits it does not catch that. Catch it there.",
 }

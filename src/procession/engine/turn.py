@@ -14,6 +14,7 @@ class Notice:
     at_us: int
     instance: str
     text: str
+    is_halt: bool = False
     alarms: bool = False
     """Whether it waits for a person now."""
 
@@ -71,6 +72,6 @@ class Turn:
         target, call = to
         self.batch.deliveries.add(NewDelivery(kind, origin, target, call, position, self.cause.at_us))
 
-    def notice(self, at_us: int, instance: str, text: str, *, alarms: bool = False) -> None:
+    def notice(self, at_us: int, instance: str, text: str, *, is_halt: bool = False, alarms: bool = False) -> None:
         """Tell watchers, once it is durable."""
-        self.effects.notices.append(Notice(at_us, instance, text, alarms))
+        self.effects.notices.append(Notice(at_us, instance, text, is_halt, alarms))

@@ -12,9 +12,10 @@ from procession.engine.present_names import in_present_names
 from procession.errors import ProcessionError
 from procession.kernel import BranchStack, CallRequested, Divergence, HaltInstance, Instance, InstanceState
 from procession.language.registry import Registry
+from procession.services.application import Application
 from procession.services.places import Places
 from procession.services.records import BranchShown, HaltShown, moment
-from procession.store import EventRow, InstanceRow, View
+from procession.store import EventRow, InstanceRow, View, open_readers
 from procession.store.event_rows import decode_event
 from procession.store.releases import decode_site
 
@@ -169,6 +170,17 @@ def halt_of(row: InstanceRow, places: Places, waiting: int) -> HaltShown | None:
         recorded_input=record.get("recorded_input"),
         made_input=record.get("made_input"),
     )
+
+
+def find_halt(application: Application, instance: str) -> HaltShown | None:
+    """Why an instance of this name stands still, if it does. Read beside the engine that has just said so."""
+    readers = open_readers(application.store)
+    try:
+        with readers.snapshot() as view:
+            row = view.instances.find_named(instance)
+            return None if row is None else halt_of(row, Places(application.folder, view), 0)
+    finally:
+        readers.close()
 
 
 def remedy_for(code: str, instance: str, branches: tuple[BranchShown, ...], *, other_input: bool = False) -> str:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from procession.engine.clock import Clock, SystemClock
+from procession.engine.debugging import let_debuggers_in
 from procession.engine.dispatcher import NotProvided
 from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engine
 from procession.engine.turn import Notice
@@ -31,7 +32,10 @@ commands = logging.getLogger("procession.commands")
 
 @dataclass(frozen=True, slots=True)
 class Hosting:
-    """How an application is put to work: with services and timers or for one command, and how long it waits for the lock."""
+    """How an application is put to work: with services and timers or for one command, and how long it waits for the lock.
+
+    For debugging, process code is neither fenced nor watched: a debugger may stop in it.
+    """
 
     runs_services: bool = True
     runs_timers: bool = True
@@ -40,6 +44,7 @@ class Hosting:
     tells: bool = False
     """Whether somebody is told of what newly waits for a person."""
     clock: Clock = field(default_factory=SystemClock)
+    is_for_debugging: bool = False
 
 
 class Host:
@@ -62,6 +67,11 @@ class Host:
         self.teller = AttentionTeller(
             application, engine, engine.store.readers, clock=clock, registry=lambda: self._loaded.registry
         )
+
+    @property
+    def loaded(self) -> Loaded:
+        """The source that the engine runs."""
+        return self._loaded
 
     async def perform(self, order: Order) -> Answer:
         """Do what is ordered; to retry a halted instance, on the source as it is now. Raises the refusal."""
@@ -152,6 +162,8 @@ async def open_host(application: Application, hosting: Hosting) -> AsyncIterator
     Raises what the organisation file, the packages, secrets or resources get wrong before the store is touched, and a
     `StoreError` where the store cannot be used; `StoreLocked` where another engine has it.
     """
+    if hosting.is_for_debugging:
+        let_debuggers_in()
     loaded = load(application)
     hosts: list[Host] = []
 
@@ -169,6 +181,7 @@ async def open_host(application: Application, hosting: Hosting) -> AsyncIterator
             store=OpenOptions(wait_seconds=hosting.wait_seconds),
             watch=watch,
             provisions=provisions or Provisions(),
+            watchdog=not hosting.is_for_debugging,
         )
         engine = await open_engine(application.store, loaded.registry, loaded.release, options)
         try:

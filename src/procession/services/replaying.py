@@ -29,25 +29,42 @@ class Replayed:
     differences: tuple[tuple[InstanceRow, str], ...]
 
 
-def replay_running(readers: Readers, registry: Registry, present: int | None) -> Replayed:
-    """Replay running instances, those of other releases than the present one first, then the newest; not all of many."""
+@dataclass(frozen=True, slots=True)
+class ToReplay:
+    """The running instances to be replayed, each with its history, of how many there are."""
+
+    running: int
+    chosen: tuple[tuple[InstanceRow, tuple[Event, ...]], ...]
+
+
+def running_to_replay(readers: Readers, present: int | None) -> ToReplay:
+    """Those of other releases than the present one first, then the newest; not all of many."""
     with readers.snapshot() as view:
         running = view.counts().instances.get(InstanceState.RUNNING, 0)
         found = view.instances.list(InstanceFilter(states=(InstanceState.RUNNING,)), limit=_MOST_CHOSEN_FROM)
         chosen = _few_of(sorted(found, key=lambda row: row.release == present))
-        histories = [[decode_event(event) for event in view.history(row.id)] for row in chosen]
+        return ToReplay(
+            running, tuple((row, tuple(decode_event(event) for event in view.history(row.id))) for row in chosen)
+        )
+
+
+def replay_running(readers: Readers, registry: Registry, present: int | None) -> Replayed:
+    """Replay running instances where no engine runs in this Python."""
+    candidates = running_to_replay(readers, present)
     install_fences()
     asyncio_names.install()
     watchdog = Watchdog(None, limit_seconds=LIMIT_SECONDS)
     watchdog.start()
-    differences = []
+
+    def at_work(row: InstanceRow, work: Callable[[], object]) -> None:
+        _behind_the_fence(row, watchdog, work)
+
     try:
-        for row, history in zip(chosen, histories, strict=True):
-            if (difference := _difference(registry, row, history, watchdog)) is not None:
-                differences.append((row, difference))
+        found = [(row, difference_of(registry, row, history, at_work)) for row, history in candidates.chosen]
     finally:
         watchdog.stop()
-    return Replayed(len(chosen), running, tuple(differences))
+    differences = tuple((row, difference) for row, difference in found if difference is not None)
+    return Replayed(len(candidates.chosen), candidates.running, differences)
 
 
 def _few_of(rows: Sequence[InstanceRow]) -> list[InstanceRow]:
@@ -61,14 +78,19 @@ def _few_of(rows: Sequence[InstanceRow]) -> list[InstanceRow]:
     return chosen
 
 
-def _difference(registry: Registry, row: InstanceRow, history: list[Event], watchdog: Watchdog) -> str | None:
+AtWork = Callable[[InstanceRow, Callable[[], object]], object]
+"""Runs an instance's code, fenced and watched."""
+
+
+def difference_of(registry: Registry, row: InstanceRow, history: Sequence[Event], at_work: AtWork) -> str | None:
+    """Why an instance would halt on this source; None where its history replays."""
     process = registry.find_process(row.process)
     if process is None or row.secret is None:
         return f"Its process {row.process} is not in the application any more."
     instance = Instance(process.program(row.secret), seed=row.secret)
     present = [in_present_names(event, registry) for event in history]
     try:
-        _behind_the_fence(row, watchdog, lambda: instance.replay(present))
+        at_work(row, lambda: instance.replay(present))
         return None
     except (Divergence, HaltInstance) as fault:
         return clean_text(fault.message)
@@ -76,7 +98,7 @@ def _difference(registry: Registry, row: InstanceRow, history: list[Event], watc
         return message_of(error)
     finally:
         with suppress(HaltInstance):
-            _behind_the_fence(row, watchdog, instance.close)
+            at_work(row, instance.close)
 
 
 def _behind_the_fence(row: InstanceRow, watchdog: Watchdog, work: Callable[[], object]) -> None:
