@@ -1,0 +1,1 @@
+"""How somebody joins a company: from the signed contract to the end of the probation."""
