@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from procession import Function, ProcessFailed, after, deadline, process
 from procession.errors import OperationFailed
 from procession.language.process import Process
-from tests.conformance.world import Host, World
+from tests.conformance.world import Host, Settings, World
 
 
 class OutOfStock(ProcessFailed):
@@ -143,8 +145,8 @@ def in_step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return bool(request.param)
 
 
-async def opened(host: Host, *declared: object) -> World:
-    return await host.open(*(declared or ALL))
+async def opened(host: Host, **settings: Any) -> World:
+    return await host.open(*ALL, settings=Settings(**settings))
 
 
 async def start(world: World, of: Process[..., object], **inputs: object) -> str:

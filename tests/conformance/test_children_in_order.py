@@ -213,3 +213,11 @@ async def test_a_new_default_and_a_former_name_move_no_parent(host: Host) -> Non
     await complete(world, "deliver-1", True)
 
     assert world.result(name) == "A-1 by van"
+
+
+async def test_a_command_without_an_engine_takes_a_tree_to_where_it_waits_however_large_it_is(host: Host) -> None:
+    world = await opened(host, runs_services=False, runs_timers=False)
+
+    name = await world.start(countdown, number=90)
+
+    assert world.result(name) == 90

@@ -28,7 +28,7 @@ from procession.engine.wake_records import WakeRecords
 from procession.engine.wake_ups import WakeUps
 from procession.engine.watchdog import LIMIT_SECONDS, WORKER_LIMIT_SECONDS, Watchdog, find_culprit, remove_marker
 from procession.engine.writer import Writer
-from procession.errors import OperatorError, StoreError
+from procession.errors import OperatorError, ProcessionError, StoreError
 from procession.language.provided import Provisions
 from procession.language.registry import Registry
 from procession.store.opening import OpenOptions, Store, open_store
@@ -134,11 +134,27 @@ class EmbeddedEngine:
         self._running: list[asyncio.Task[None]] = []
         self._broke_down: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._is_closed = False
+        self._may_have_left_over = True
         self._let_interrupts_in = interrupts.keep_out_of_process_code()
 
     async def submit(self, request: Request) -> Accepted:
         """Have a request decided and made durable. Raises the decision's refusal, `EngineStopped`, `ClockNotTrusted`, or a `StoreError`."""
-        return await self._writer.submit(request)
+        accepted = await self._writer.submit(request)
+        if (
+            self._may_have_left_over
+            and request.recorded
+            and not (self._options.runs_timers or self._options.runs_services)
+        ):
+            await self._apply_left_over()
+        return accepted
+
+    async def _apply_left_over(self) -> None:
+        """Without anybody who looks at what is due, what instances still do to others is applied with the request."""
+        self._may_have_left_over = False
+        try:
+            await self._due_work.apply()
+        except ProcessionError as error:  # the request itself is durable
+            log.error("What instances do to others waits: %s", error)
 
     async def apply_due(self) -> int | None:
         """Fire what timers are due and begin what attempts are due; gives when the next of them is, in microseconds."""
@@ -259,6 +275,7 @@ class EmbeddedEngine:
         for attempt in effects.attempts:
             if (attempt.row.instance, attempt.row.call) not in stopped:
                 self._dispatcher.start(attempt)
+        self._may_have_left_over |= effects.due_us == 0
         if effects.due_us is not None:
             self._wake_ups.expect(effects.due_us)
         for notice in effects.notices:
