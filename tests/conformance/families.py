@@ -89,6 +89,12 @@ async def hurried(order: str) -> str:
 
 
 @process(owner=team)
+async def decided(order: str) -> str:
+    tidy.request(order)
+    await decided.finish(await confirm("enough?"))
+
+
+@process(owner=team)
 async def both(orders: list[str]) -> list[str]:
     calls = [deliver.request(order) for order in orders]
     return [await call for call in calls]
@@ -134,7 +140,23 @@ async def doze(days: str) -> str:
     return "rested"
 
 
-ALL = (team, doze, sleepy, deliver, buy, refund, ask_refund, tidy, hurried, both, announce, launch, countdown, endless)
+ALL = (
+    team,
+    decided,
+    doze,
+    sleepy,
+    deliver,
+    buy,
+    refund,
+    ask_refund,
+    tidy,
+    hurried,
+    both,
+    announce,
+    launch,
+    countdown,
+    endless,
+)
 
 
 @pytest.fixture(params=[True, False], ids=["in the same transaction", "as due work"])

@@ -13,6 +13,7 @@ from tests.conformance.families import (
     buy,
     complete,
     countdown,
+    decided,
     endless,
     hurried,
     in_step,
@@ -193,3 +194,16 @@ async def test_one_that_calls_itself_without_an_end_halts(host: Host) -> None:
     await world.give(CancelInstance(name, force=True))
     await world.running.apply_due()
     assert world.state("endless-101") == "cancelled"
+
+
+@pytest.mark.usefixtures("in_step")
+async def test_finishing_forces_the_children_and_none_of_them_cleans_up(host: Host) -> None:
+    world = await opened(host)
+
+    name = await start(world, decided, order="A-1")
+    await complete(world, name, "enough")
+
+    assert world.result(name) == "enough"
+    assert world.kinds("tidy-1")[-1] == "InstanceCancelled"
+    assert "CancellationRequested" not in world.kinds("tidy-1")
+    assert world.waits("tidy-1").items == ()

@@ -256,7 +256,12 @@ class Advance:
         turn.notice(at_us, row.name, str(state))
         if row.parent is not None:
             turn.deliver(DeliveryKind.ENDED, row.id, position, to=(row.parent, row.parent_call))
-        for child in turn.batch.instances.open_children(row.id):  # only where it did not wait for them
+        children = turn.batch.instances.open_children(row.id)
+        if children:  # it did not wait for them: none of them is to clean up first
+            for made in turn.batch.deliveries.of_origin(row.id):
+                if made.kind == DeliveryKind.CANCEL:
+                    turn.batch.deliveries.remove(made.id)
+        for child in children:
             turn.deliver(DeliveryKind.FORCE, row.id, position, to=(child.id, child.parent_call))
 
 
