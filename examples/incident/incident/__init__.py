@@ -1,0 +1,1 @@
+"""How an incident is handled: who takes charge, who is told, when it is over."""
