@@ -71,6 +71,23 @@ ACTED = {
     "procession work claim, start, save-draft, complete, put-back, withdraw": _ITEM,
     "procession retry, complete-call, fail-call, suspend, resume, cancel": _REPAIR,
     "procession limit NAME": {"name": "text", "at_once": "number or null", "per_minute": "number or null"},
+    "procession group add, close": {
+        "instance": "text: its name",
+        "group": "text: its name",
+        "state": "text: of the instance",
+        **_HALTED,
+    },
+    "procession external fetch": {
+        "operation": "text: its identity",
+        "calls": "list of objects: `token`, `instance`, `call`, `input` (by name), `lease_until` (time), `attempt`, `due` (time or null)",
+    },
+    "procession external heartbeat": {"token": "text", "lease_until": "time"},
+    "procession external complete, fail": {
+        "token": "text",
+        "ended": "yes or no: whether the call has ended; one that was given back has not",
+        "repeated": "yes or no: whether this was handed in before",
+        **_HALTED,
+    },
     "procession message": {
         "type": "text: the class",
         "key": "text",

@@ -93,6 +93,8 @@ def _show_wait(instance: str, wait: "Wait", zone: tzinfo, *, lead: str = "waits 
             _show_child(wait, since, lead)
         case "external":
             _show_external(instance, wait, f"{since}{due}{late}", zone, lead)
+        case "group":
+            say(f"  {lead} more of the group {wait.title} (call {wait.call}), {since}", "cyan")
         case "message":
             say(f"  {lead} the message {wait.title} (call {wait.call}), {since}", "cyan")
         case _:

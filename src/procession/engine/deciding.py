@@ -36,8 +36,10 @@ from procession.kernel import (
 from procession.store.batch import Batch
 from procession.store.deliveries import DeliveryRow
 from procession.store.event_rows import decode_event
+from procession.store.external_calls import ExternalCallRow
 from procession.store.instances import InstanceRow
 from procession.store.messages import MessageRow
+from procession.store.receives import ReceiveRow
 from procession.store.requests import RequestRow
 from procession.store.service_calls import ServiceCallRow
 from procession.store.worklist import WorkItemRow
@@ -48,7 +50,6 @@ class IdentifierUsedTwice(PerformerError):
 
     code = "identifier-used-twice"
 
-from procession.store.external_calls import ExternalCallRow
 
 @dataclass(slots=True)
 class BatchView:
@@ -84,6 +85,15 @@ class BatchView:
     def deliveries(self, *, after: int, limit: int) -> list[DeliveryRow]:
         return self.batch.deliveries.next_after(after, limit=limit)
 
+    def receives(self, instance: int) -> list[ReceiveRow]:
+        return self.batch.receives.of_instance(instance)
+
+    def external_call(self, instance: int, call: int) -> ExternalCallRow | None:
+        return self.batch.external_calls.find_open(instance, call)
+
+    def offered_externals(self, operation: str, *, limit: int) -> list[ExternalCallRow]:
+        return self.batch.external_calls.offered(operation, self.now_us, limit=limit)
+
     def awaiting_message(self, message: str, key: str) -> int:
         """How many instances wait for a message of this type and key."""
         return len({row.instance for row in self.batch.receives.waiting_for(message, key)})
@@ -97,12 +107,6 @@ class BatchView:
 
     def kept(self, key: str) -> str | None:
         return self.batch.find_meta(key)
-
-    def external_call(self, instance: int, call: int) -> ExternalCallRow | None:
-        return self.batch.external_calls.find_open(instance, call)
-
-    def offered_externals(self, operation: str, *, limit: int) -> list[ExternalCallRow]:
-        return self.batch.external_calls.offered(operation, self.now_us, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,8 @@ class Decider:
             instance = self._start(turn, decision.start, request.at_us)
         for service in decision.services:
             change_service(turn, service.row)
+        for external in decision.externals:
+            turn.batch.external_calls.change(external)
         for key, value in decision.keeps.items():
             turn.batch.put_meta(key, value)
         turn.batch.requests.forget_client_ids(decision.forgets)
@@ -175,8 +181,6 @@ class Decider:
         for number in decision.delivers:
             if (delivery := turn.batch.deliveries.find(number)) is not None:
                 self.delivering.apply(turn, delivery)
-        for external in decision.externals:
-            turn.batch.external_calls.change(external)
         consequences = len(turn.effects.notices)
         if decision.events:
             assert request.instance is not None

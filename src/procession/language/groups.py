@@ -7,6 +7,8 @@ from typing import Any, Generic, Literal, TypeVar, overload
 
 from procession import kernel
 from procession.errors import AuthorError, OutsideProcess, Withdrawn
+from procession.language.boxes import item_codec, listen
+from procession.language.codec import ValueCodec
 from procession.language.names import normal_name
 from procession.language.siblings import Siblings
 
@@ -51,7 +53,8 @@ def each(
     `body` is an operation with one argument, or an `async def`. Awaiting the group gives the results in the order of the
     items. With `growing=True` more may be added until it is closed. `until` looks at the results so far whenever one has
     come, and says when they are enough: the rest is withdrawn. The first error withdraws the rest and is raised; with
-    `errors="collect"` it stands among the results instead. `name` is what the group is called where it is spoken of.
+    `errors="collect"` it stands among the results instead. `name` is what the group is called where it is spoken of;
+    while it grows, items can be added under it from outside.
     """
     if kernel.current() is None:
         raise OutsideProcess("each() was used where no instance runs.", remedy="Use asyncio.gather there.")
@@ -64,6 +67,8 @@ def each(
         group.add(item)
     if not growing:
         group.close()
+    elif name is not None and group.is_open and (codec := item_codec(body, called)) is not None:
+        group.listen(normal_name(name, what="group"), codec)
     return group
 
 
@@ -109,6 +114,7 @@ class Group(Awaitable[list[R]], Generic[T, R]):
         self._failure: Exception | None = None
         self._withdrawn: str | None = None
         self._waiters: list[asyncio.Future[None]] = []
+        self._listener: asyncio.Task[None] | None = None
         self._block: asyncio.Task[Any] | None = None
         self._has_cancelled_block = False
 
@@ -137,9 +143,16 @@ class Group(Awaitable[list[R]], Generic[T, R]):
         self._added += 1
         self._siblings.begin(number, self._called, self._work_on(item))
 
+    def listen(self, name: str, codec: ValueCodec[T]) -> None:
+        """Takes items from outside under this name, until it is closed."""
+        self._listener = asyncio.create_task(listen(self, name, codec))
+
     def close(self) -> None:
         """There is no more to come: the group is over when all of its work has ended."""
         self._is_closed = True
+        listener, self._listener = self._listener, None
+        if listener is not None and listener is not asyncio.current_task():
+            listener.cancel()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

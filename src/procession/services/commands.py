@@ -124,6 +124,23 @@ class ResumeSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class AddToGroup:
+    """Add an item to a named group of an instance: its work begins."""
+
+    instance: str
+    group: str
+    input: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseGroup:
+    """Say that nothing more is added to a named group of an instance."""
+
+    instance: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
 class FetchExternal:
     """Take calls of an outside system's operation, so many at most; a worker has each for the length of the lease."""
 
@@ -218,6 +235,8 @@ Command = (
     | ResumeInstance
     | PauseSchedule
     | ResumeSchedule
+    | AddToGroup
+    | CloseGroup
     | FetchExternal
     | HeartbeatExternal
     | CompleteExternal

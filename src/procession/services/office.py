@@ -5,11 +5,13 @@ from typing import assert_never
 from procession.engine.contract import Decision
 from procession.engine.embedded import CLOCK_ACCEPTED
 from procession.errors import PerformerError
-from procession.services import external, instances, limiting, messages, pausing, repairs, schedules, worklist
+from procession.services import external, groups, instances, limiting, messages, pausing, repairs, schedules, worklist
 from procession.services.commands import (
     AcceptClock,
+    AddToGroup,
     CancelInstance,
     ClaimItem,
+    CloseGroup,
     CompleteCall,
     CompleteExternal,
     CompleteItem,
@@ -63,6 +65,8 @@ class Office(Desk):
                 return await repairs.repair(self, order, order.command)
             case PauseSchedule() | ResumeSchedule():
                 return await schedules.change(self, order, order.command)
+            case AddToGroup() | CloseGroup():
+                return await groups.change(self, order, order.command)
             case FetchExternal():
                 return await external.fetch(self, order, order.command)
             case HeartbeatExternal() | CompleteExternal() | FailExternal():

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from procession.errors import ProcessionError
 from procession.kernel import InstanceState
+from procession.language.boxes import BOX
 from procession.language.fields import Field
 from procession.language.messages import codec_of
 from procession.language.registry import Registry
@@ -22,6 +23,7 @@ from procession.services.families import parent_of, tree_of, waits_for_children
 from procession.services.foreseeing import Foreseen, foresee_withdrawal
 from procession.services.former_roles import with_former_roles
 from procession.services.forms import form_fields
+from procession.services.groups import codec_of_group
 from procession.services.instances import get_process
 from procession.services.last_errors import last_error_shown
 from procession.services.messages import get_message_class
@@ -259,6 +261,14 @@ class Reading:
         """What a message of this class consists of. Raises `NoSuchMessage`."""
         return codec_of(get_message_class(self.registry, name)).fields()
 
+    def fields_of_group(self, reference: str, group: str) -> tuple[Field, ...]:
+        """What an item of a named group consists of. Raises `NoSuchInstance`, `NoSuchGroup`."""
+        with self._snapshot() as view:
+            row = self._find(view, reference)
+            if view is None or row is None:
+                raise _no_instance(reference)
+            return codec_of_group(view, self.registry, row, group).fields()
+
     def kept_messages(self, *, limit: int = 200) -> MessageList:
         """The messages that nobody has taken yet, and that have not expired."""
         with self._snapshot() as view:
@@ -291,8 +301,10 @@ class Reading:
         found += [self._wait_for_service(call, moment(_at(requested, call.call))) for call in waits.service_calls]
         found += [self._wait_for_external(call, now) for call in waits.external_calls]
         for receive in waits.receives:
-            since, title = moment(receive.since_us), f"{receive.type} with key {receive.key}"
-            found.append(Wait(receive.call, "message", receive.type, title, "waiting", since, None, is_overdue=False))
+            is_box = receive.type == BOX
+            kind, title = ("group", receive.key) if is_box else ("message", f"{receive.type} with key {receive.key}")
+            since = moment(receive.since_us)
+            found.append(Wait(receive.call, kind, receive.type, title, "waiting", since, None, is_overdue=False))
         for timer in waits.timers:
             due = moment(timer.due_us)
             since = moment(_at(requested, timer.call))

@@ -1,0 +1,90 @@
+"""Adding to a named group of an instance from outside, or closing it: checked before the instance sees it."""
+
+from typing import Any
+
+from procession.engine import asyncio_names
+from procession.engine.contract import Decision, View
+from procession.engine.fences import fence_down, fence_up, install_fences
+from procession.engine.present_names import in_present_names
+from procession.errors import PerformerError
+from procession.kernel import CallCompleted, Divergence, HaltInstance, Instance
+from procession.language.boxes import BOX, adding, box_codec, closing
+from procession.language.codec import ValueCodec
+from procession.language.filling_in import parsed
+from procession.language.names import normal_name
+from procession.language.registry import Registry
+from procession.services.commands import AddToGroup, CloseGroup, Order
+from procession.services.desk import Answer, Desk
+from procession.store import InstanceRow
+from procession.store import View as StoreView
+from procession.store.event_rows import decode_event
+
+
+class NoSuchGroup(PerformerError):
+    """The instance has no open group of that name that takes items from outside."""
+
+    code = "no-such-group"
+
+
+async def change(desk: Desk, order: Order, command: AddToGroup | CloseGroup) -> Answer:
+    """Add an item, or say that no more will come. Raises `NoSuchGroup`, or `InvalidValue` for an item that does not fit."""
+    row = desk.get_instance(command.instance)
+    name = normal_name(command.group, what="group")
+    value = closing()
+    if isinstance(command, AddToGroup):
+        with desk.readers.snapshot() as reading:
+            codec = codec_of_group(reading, desk.registry, row, name)
+        value = adding(codec.encode(parsed(codec, command.input, whole="input", subject=name)))
+
+    def decide(view: View) -> Decision:
+        boxes = {each.key: each.call for each in view.receives(row.id) if each.type == BOX}
+        if name not in boxes:
+            raise _no_group(row, name, sorted(boxes))
+        return Decision(events=(CallCompleted(view.now_us, boxes[name], value, order.actor),))
+
+    accepted = await desk.submit(order, decide, instance=row.id)
+    assert accepted.instance is not None
+    return {
+        "instance": accepted.instance.name,
+        "group": name,
+        "state": accepted.instance.state,
+        "halted": accepted.halted,
+    }
+
+
+def codec_of_group(view: StoreView, registry: Registry, row: InstanceRow, name: str) -> ValueCodec[Any]:
+    """How items of a group cross: by a replay in memory, of which nothing stays. Raises `NoSuchGroup`."""
+    open_ones = sorted(each.key for each in view.waits(row.id).receives if each.type == BOX)
+    process = registry.find_process(row.process)
+    if name not in open_ones or process is None or row.secret is None:
+        raise _no_group(row, name, open_ones)
+    install_fences()
+    asyncio_names.install()
+    history = [
+        in_present_names(decode_event(each), registry)
+        for each in view.history(row.id, after=max(0, row.renewed_seq - 1))
+    ]
+    copy = Instance(process.program(row.secret), seed=row.secret)
+    fence_up(row.name)
+    try:
+        copy.replay(history)
+        found = box_codec(copy, name)
+    except (Divergence, HaltInstance) as fault:
+        raise NoSuchGroup(
+            f"{row.name} cannot be replayed here: {fault}", subject=row.name, remedy="`procession doctor` says more."
+        ) from fault
+    finally:
+        copy.close()
+        fence_down()
+    if found is None:
+        raise _no_group(row, name, open_ones)
+    return found
+
+
+def _no_group(row: InstanceRow, name: str, known: list[str]) -> NoSuchGroup:
+    told = ", ".join(known) or "none"
+    return NoSuchGroup(
+        f"{row.name} has no open group {name!r} that takes items from outside.",
+        subject=name,
+        remedy=f"It has: {told}. A group listens where it has name=…, growing=True, and a body that names the type of its item.",
+    )
