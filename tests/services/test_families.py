@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from procession.services.commands import CancelInstance, CompleteItem, StartInstance
+from procession.services.commands import CancelInstance, Command, CompleteCall, CompleteItem, FailCall, StartInstance
 from procession.services.desk import NoSuchInstance
 from procession.services.health import examine
 from procession.services.reading import Reading, Wanted
+from procession.services.repairs import NoOpenCall
 from tests.services.applications import Made, make_office
 
 SOURCE = """\
@@ -105,3 +106,9 @@ def test_a_parent_without_an_engine_that_is_forced_takes_its_whole_tree_with_it(
     with Reading(made.application) as reading:
         states = {each.state for each in reading.instances(Wanted()).instances}
     assert states == {"cancelled"}
+
+
+@pytest.mark.parametrize("order", [CompleteCall("orders-1", 1, "true"), FailCall("orders-1", 1, "no")])
+def test_the_call_of_a_child_ends_by_nobodys_hand(made: Made, order: Command) -> None:
+    with pytest.raises(NoOpenCall, match="is its child sending-1, and ends with it"):
+        made.perform(order)

@@ -55,6 +55,8 @@ async def repair(desk: Desk, order: Order, command: Repair) -> Answer:
 
 
 def _decision(desk: Desk, order: Order, command: Repair, row: InstanceRow) -> tuple[Callable[[View], Decision], bool]:
+    if isinstance(command, RetryCall | CompleteCall | FailCall):
+        _check_is_no_child(desk, row, command.call)
     match command:
         case RetryInstance():
             return lambda view: _retry(view, row), True
@@ -71,6 +73,19 @@ def _decision(desk: Desk, order: Order, command: Repair, row: InstanceRow) -> tu
             return lambda view: _cancel(view, row, order.reason or ""), True
         case _:
             assert_never(command)
+
+
+def _check_is_no_child(desk: Desk, row: InstanceRow, call: int) -> None:
+    """A call of a child ends with the child, and by nobody's hand."""
+    with desk.readers.snapshot() as view:
+        child = view.instances.find_child(row.id, call)
+    if child is not None:
+        raise NoOpenCall(
+            f"Call {call} of {row.name} is its child {child.name}, and ends with it.",
+            subject=row.name,
+            remedy=f"See `procession show {child.name}`; what it waits for can be completed, failed or retried, "
+            f"and `procession cancel {child.name}` ends it.",
+        )
 
 
 def _cancel(view: View, row: InstanceRow, reason: str) -> Decision:

@@ -27,6 +27,7 @@ class InstanceFilter:
     text: str | None = None  # in title, name or business key
     since_us: int | None = None  # started at or after
     parent: int | None = None  # children of this one
+    has_not_undone: bool = False  # something that it did could not be undone
     cancelling_before_us: int | None = None  # open, and to be cancelled since this time or before
 
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -50,6 +51,8 @@ class InstanceFilter:
             found.append(columns.started_us >= self.since_us)
         if self.parent is not None:
             found.append(columns.parent == self.parent)
+        if self.has_not_undone:
+            found.append(columns.not_undone.is_not(None))
         if self.cancelling_before_us is not None:
             found.append(columns.cancelling_us <= self.cancelling_before_us)
             found.append(columns.ended_us.is_(None))
@@ -76,6 +79,15 @@ _CHILDREN = Prepared(
     .limit(bindparam("limit")),
     "parent",
     "limit",
+)
+_OPEN_CHILD = Prepared(
+    select(schema.instance).where(
+        _columns.parent == bindparam("parent"),
+        _columns.ended_us.is_(None),
+        _columns.parent_call == bindparam("parent_call"),
+    ),
+    "parent",
+    "parent_call",
 )
 _OPEN_CHILDREN = Prepared(
     select(schema.instance)
@@ -133,6 +145,10 @@ class InstanceQueries:
         """The children of an instance: the open ones first, each in the order in which they began."""
         found = (_OPEN_CHILDREN if open_only else _CHILDREN).run(self._connection, parent, limit)
         return [InstanceRow(*values) for values in found]
+
+    def find_child(self, parent: int, call: int) -> InstanceRow | None:
+        """The child of this call that has not ended."""
+        return self._one(_OPEN_CHILD, parent, call)
 
     def attributes(self, instance: int) -> dict[str, str]:
         """Attribute name to JSON text."""
