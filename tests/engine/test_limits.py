@@ -104,7 +104,7 @@ async def test_a_system_has_one_limit_for_all_its_services(host: Host) -> None:
 
 async def test_nobody_else_waits_where_many_wait_for_a_turn(host: Host) -> None:
     mail = Mail()
-    world = await opened(host, mail.letter, mail.pile)
+    world = await opened(host, mail.letter, mail.pile, most_attempts=5)
     limit(world, post=Limit(at_once=1))
     for _ in range(80):
         await world.start(mail.letter, text="x")
@@ -155,24 +155,32 @@ async def test_a_thread_that_was_given_up_counts_until_it_ends(host: Host) -> No
     team = Function("Mill", owner="ann@acme.example")
     gate, begun = threading.Event(), []
 
-    @team.service(timeout=timedelta(milliseconds=20), attempts=1)
+    @team.service()
     def grind(number: int) -> None:
         begun.append(number)
         gate.wait(10)
 
     @process(owner=team)
-    async def flour(number: int) -> None:
-        await grind(number)
+    async def flour(number: int) -> str:
+        try:
+            async with asyncio.timeout(60):
+                await grind(number)
+        except TimeoutError:
+            return "given up"
+        return "ground"
 
     world = await opened(host, flour)
     limit(world, Mill_grind=Limit(at_once=1))
-    first, second = [await world.start(flour, number=number) for number in (1, 2)]
-    await world.until(lambda: world.attention(first))
+    first = await world.start(flour, number=1)
+    await world.until(lambda: begun)
+    await world.pass_time("2 minutes")
+    await world.until_ended(first)
+    second = await world.start(flour, number=2)
     await world.running.apply_due()
-    assert begun == [1], "its thread still grinds"
+    assert [call.state for call in world.waits(second).service_calls] == ["due"], "the first still grinds"
     gate.set()
-    await world.until(lambda: begun == [1, 2])
-    await world.until(lambda: not world.waits(second).service_calls or world.attention(second))
+    await world.until_ended(second)
+    assert (world.result(second), begun) == ("ground", [1, 2])
 
 
 @given(st.lists(st.integers(0, 40), max_size=60), st.integers(1, 5))
@@ -283,20 +291,28 @@ async def test_a_silent_attempt_is_tried_again_and_then_needs_attention(host: Ho
 
 async def test_a_plain_function_sees_that_nobody_waits_for_it_any_more(host: Host) -> None:
     team = Function("Team", owner="ann@acme.example")
-    seen = threading.Event()
+    begun, seen = threading.Event(), threading.Event()
 
-    @team.service(timeout=timedelta(milliseconds=20), attempts=1)
+    @team.service()
     def patient() -> None:
+        begun.set()
         while not attempt().cancelled:
             threading.Event().wait(0.001)
         seen.set()
 
     @process(owner=team)
     async def working() -> None:
-        await patient()
+        try:
+            async with asyncio.timeout(60):
+                await patient()
+        except TimeoutError:
+            pass
 
     world = await opened(host, working)
-    await world.start(working)
+    name = await world.start(working)
+    await world.until(begun.is_set)
+    await world.pass_time("2 minutes")
+    await world.until_ended(name)
     await world.until(seen.is_set)
     await world.until(lambda: not engine_of(world)._dispatcher.left_behind())
 
