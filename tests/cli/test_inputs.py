@@ -92,6 +92,11 @@ def test_the_example_that_is_told_is_accepted_both_as_json_and_field_by_field(an
         assert by_field == as_json
 
 
+def test_where_nothing_is_asked_nothing_need_be_given() -> None:
+    nothing: ValueCodec[None] = ValueCodec(type(None))
+    assert assign(nothing.fields(), [], UTC, whole="answer") == "null"
+
+
 def test_each_of_several_types_is_told_with_a_way_that_works() -> None:
     (union,) = VERDICT.fields()
     for alternative, expected in zip(union.alternatives, (Accepted, Rejected, Ignored), strict=True):

@@ -155,6 +155,8 @@ class _Describing:
                 inner = self.field(node["schema"], path, label)
                 default = node["default_factory"]() if _plain_factory(node) else node.get("default")
                 return replace(inner, required=False, default=to_jsonable_python(default))
+            case "none":
+                return Field(path, label, FieldKind.JSON, nullable=True, type_name="nothing")
             case "nullable":
                 return replace(self.field(node["schema"], path, label), nullable=True)
             case "function-after" | "function-before" | "function-wrap" | "custom-error":
