@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import dataclass
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from procession import Elapsed, Function, after, deadline, first, pick, process, publish, receive, together
 from procession.errors import InvalidValue
 from procession.kernel import CallCompleted, MessagePublished
-from procession.services.commands import CancelInstance, SendMessage
+from procession.services.commands import CancelInstance, ResumeInstance, SendMessage, SuspendInstance
 from procession.services.messages import NoSuchMessage
+from procession.store.invariants import check_invariants
 from procession.store.messages import MessageRow
 from tests.conformance.world import Host, World, module_of
 
@@ -351,6 +353,43 @@ async def test_what_comes_for_a_halted_instance_waits_and_is_received_when_it_go
     await world.retry(mine)
     await world.until_ended(mine)
     assert world.result(mine) == 7
+
+
+@pytest.mark.usefixtures("in_step")
+async def test_what_comes_for_a_suspended_instance_waits_and_is_received_when_it_goes_on(host: Host) -> None:
+    world = await host.open(*ALL)
+    mine, other = await world.start(sell, order="1"), await world.start(sell, order="1")
+    await world.give(SuspendInstance(mine))
+    await send(world, "1", 7)
+    await world.until_ended(other)
+    assert (world.state(mine), kept(world)) == ("suspended", [])
+    world.check()
+    await world.restart()
+    await world.give(ResumeInstance(mine))
+    await world.until_ended(mine)
+    assert (world.result(mine), world.result(other)) == (7, 7)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ("DELETE FROM receive", "is on its way to nobody"),
+        ("DELETE FROM message", "is promised, and not there"),
+        ("UPDATE message SET state = 'kept'; UPDATE receive SET message = NULL", "is kept, and somebody waits for it"),
+        ("UPDATE instance SET state = 'running'", "is promised, and nothing brings it"),
+    ],
+)
+async def test_a_message_that_will_never_come_is_found_by_the_check(host: Host, changed: str, told: str) -> None:
+    world = await host.open(*ALL)
+    await world.give(SuspendInstance(await world.start(sell, order="1")))
+    await send(world, "1", 7)
+    await world.close()
+    with sqlite3.connect(world.store) as connection:
+        connection.executescript(changed)
+    connection.close()
+    problems = check_invariants(world.store)["I6"].problems
+    assert any(told in problem for problem in problems), problems
+    host.forget(world)
 
 
 async def test_what_was_on_its_way_to_an_instance_ended_by_force_is_kept(host: Host) -> None:

@@ -27,7 +27,7 @@ from procession.store.failures import explained, meaning_of
 from procession.store.header import facts
 from procession.store.instances import InstanceRow
 from procession.store.statements import Prepared, select_where
-from procession.store.waits_check import check_waits, leftovers, misplaced_requests
+from procession.store.waits_check import check_waits, leftovers, misplaced_requests, stranded_messages
 
 MOST_PROBLEMS = 100
 
@@ -268,7 +268,7 @@ def _check_replay(connection: Connection, evidence: Evidence) -> Found:
 
 
 def _check_all_waits(connection: Connection) -> Found:
-    found = Found(problems=list(misplaced_requests(connection)))
+    found = Found(problems=[*misplaced_requests(connection), *stranded_messages(connection)])
     after: int | None = 0
     while after is not None:
         page = check_waits(connection, after=after)

@@ -204,6 +204,36 @@ def leftovers(connection: Connection) -> Iterator[str]:
             yield f"{name} has ended and still has {what} for call {call}"
 
 
+_STRANDED = (
+    (
+        "is on its way to nobody",
+        "SELECT m.id, m.type FROM message m WHERE m.state <> 'kept' AND NOT EXISTS (SELECT 1 FROM receive r WHERE r.message = m.id)",
+    ),
+    (
+        "is kept, and somebody waits for it",
+        "SELECT m.id, m.type FROM message m JOIN receive r ON r.type = m.type AND r.key = m.key AND r.message IS NULL "
+        "WHERE m.state = 'kept' AND r.since_us < m.expires_us",
+    ),
+    (
+        "is promised, and not there",
+        "SELECT r.message, r.type FROM receive r LEFT JOIN message m ON m.id = r.message WHERE r.message IS NOT NULL AND m.id IS NULL",
+    ),
+    (
+        "is promised, and nothing brings it",
+        "SELECT r.message, r.type FROM receive r JOIN instance i ON i.id = r.instance WHERE r.message IS NOT NULL "
+        "AND i.state NOT IN ('halted', 'suspended') AND NOT EXISTS "
+        "(SELECT 1 FROM delivery d WHERE d.kind = 'message' AND d.target = r.instance AND d.call = r.call)",
+    ),
+)
+
+
+def stranded_messages(connection: Connection) -> Iterator[str]:
+    """Messages that will reach nobody, though somebody waits for them."""
+    for what, statement in _STRANDED:
+        for number, type_name in connection.execute(statement):
+            yield f"message {number}, {type_name}, {what}"
+
+
 def misplaced_requests(connection: Connection) -> Iterator[str]:
     """Items and service calls whose recorded input is not that of their call."""
     for table in ("work_item", "service_call", "external_call", "receive"):
