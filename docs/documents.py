@@ -70,6 +70,14 @@ ACTED = {
     },
     "procession work claim, start, save-draft, complete, put-back, withdraw": _ITEM,
     "procession retry, complete-call, fail-call, suspend, resume, cancel": _REPAIR,
+    "procession suspend, resume, cancel, retry of many": {
+        "verb": "text",
+        "bulk": "number: what `--undo` takes",
+        "number": "number: how many were chosen",
+        "done": "number",
+        "refused": "list of texts",
+        "left": "number: not done, since it was stopped",
+    },
     "procession limit NAME": {"name": "text", "at_once": "number or null", "per_minute": "number or null"},
     "procession group add, close": {
         "instance": "text: its name",

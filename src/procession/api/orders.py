@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from procession.api.local_client import ConnectionLost, NobodyListens, send
-from procession.errors import StoreLocked
+from procession.errors import ProcessionError, StoreLocked
 from procession.services.application import Application
 from procession.services.commands import Order
 from procession.store.lock import find_holder
@@ -67,3 +68,38 @@ def _unreachable(application: Application, why: str) -> StoreLocked:
         subject=str(application.store),
         remedy="Look at the terminal or the service that runs `procession serve`; it may be starting or ending. Then try again.",
     )
+
+
+def give_many(
+    application: Application, orders: Iterable[Order], answered: Callable[[Order, ProcessionError | None], None]
+) -> None:
+    """Have many orders carried out, one after the other; `answered` is told of each, with its refusal if there is one.
+
+    Without an engine that runs, one of its own does all of them.
+    """
+    if _socket_of_engine(application) is not None:
+        for order in orders:
+            try:
+                give(application, order)
+            except ProcessionError as refusal:
+                answered(order, refusal)
+            else:
+                answered(order, None)
+    else:
+        asyncio.run(_many_by_own_engine(application, orders, answered))
+
+
+async def _many_by_own_engine(
+    application: Application, orders: Iterable[Order], answered: Callable[[Order, ProcessionError | None], None]
+) -> None:
+    from procession.services.hosting import Hosting, open_host
+
+    hosting = Hosting(runs_services=False, runs_timers=False, wait_seconds=WAIT_SECONDS)
+    async with open_host(application, hosting) as host:
+        for order in orders:
+            try:
+                await host.perform(order)
+            except ProcessionError as refusal:
+                answered(order, refusal)
+            else:
+                answered(order, None)

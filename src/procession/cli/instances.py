@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from procession.cli.bulk import one_or_many
 from procession.cli.command import LOOKING, REPAIRING, WORKING, Invocation, command
 from procession.cli.numbers import whole_number
 from procession.cli.output import local, plural, say, state_cell, table
@@ -27,13 +28,15 @@ def declare(app: typer.Typer) -> None:
     command(app, "show", example="procession show leave-17 -v", panel=LOOKING)(show)
     command(
         app, "retry", example='procession retry leave-17 --reason "mail server is back"', panel=REPAIRING, acts=True
-    )(retry)
+    )(one_or_many("retry")(retry))
     command(
         app, "suspend", example='procession suspend leave-17 --reason "until the audit"', panel=REPAIRING, acts=True
-    )(suspend)
-    command(app, "resume", example="procession resume leave-17", panel=REPAIRING, acts=True)(resume)
+    )(one_or_many("suspend")(suspend))
+    command(app, "resume", example="procession resume leave-17", panel=REPAIRING, acts=True)(
+        one_or_many("resume")(resume)
+    )
     command(app, "cancel", example='procession cancel leave-17 --reason "entered twice"', panel=REPAIRING, acts=True)(
-        cancel
+        one_or_many("cancel")(cancel)
     )
 
 

@@ -214,6 +214,15 @@ class SetLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordBulk:
+    """Note that something is going to be done to many: what, to whom by which filter, to how many."""
+
+    verb: str
+    chosen: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptClock:
     """Trust the wall clock again after it jumped."""
 
@@ -243,6 +252,7 @@ Command = (
     | FailExternal
     | SendMessage
     | SetLimit
+    | RecordBulk
     | AcceptClock
 )
 

@@ -5,7 +5,18 @@ from typing import assert_never
 from procession.engine.contract import Decision
 from procession.engine.embedded import CLOCK_ACCEPTED
 from procession.errors import PerformerError
-from procession.services import external, groups, instances, limiting, messages, pausing, repairs, schedules, worklist
+from procession.services import (
+    choosing,
+    external,
+    groups,
+    instances,
+    limiting,
+    messages,
+    pausing,
+    repairs,
+    schedules,
+    worklist,
+)
 from procession.services.commands import (
     AcceptClock,
     AddToGroup,
@@ -22,6 +33,7 @@ from procession.services.commands import (
     Order,
     PauseSchedule,
     PutBackItem,
+    RecordBulk,
     ResumeInstance,
     ResumeSchedule,
     RetryCall,
@@ -77,6 +89,8 @@ class Office(Desk):
                 return await pausing.pause(self, order, order.command)
             case SetLimit():
                 return await limiting.change(self, order, order.command)
+            case RecordBulk():
+                return await choosing.record(self, order, order.command)
             case AcceptClock():
                 behind_us = self.accept_clock()
                 decision = Decision(outcome={"accepted": True}, keeps={CLOCK_ACCEPTED: str(behind_us)})

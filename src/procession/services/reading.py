@@ -119,7 +119,7 @@ class Reading:
             if wanted.children_of is not None and parent is None:
                 raise _no_instance(wanted.children_of)
             chosen = InstanceFilter(
-                self._names_of(wanted.process),
+                self.names_of(wanted.process),
                 wanted.states,
                 text=wanted.text,
                 since_us=since_us,
@@ -171,7 +171,7 @@ class Reading:
     def _find(self, view: View | None, reference: str) -> InstanceRow | None:
         return find_instance(view, reference, lambda: self.registry) if view is not None else None
 
-    def _names_of(self, process: str | None) -> tuple[str, ...]:
+    def names_of(self, process: str | None) -> tuple[str, ...]:
         """All names that instances of a process may be stored under; none where no process is asked for."""
         if process is None:
             return ()

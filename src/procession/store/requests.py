@@ -55,6 +55,14 @@ _INSERT = insert_into(schema.request)
 _BY_NUMBER = select_where(schema.request, "number")
 _BY_CLIENT_ID = select_where(schema.request, "client_id")
 
+_UNDER_CLIENT_ID = Prepared(
+    select(schema.request)
+    .where(schema.request.c.client_id >= bindparam("first"), schema.request.c.client_id < bindparam("after"))
+    .order_by(schema.request.c.client_id),
+    "first",
+    "after",
+)
+
 _FORGET_CLIENT_ID = Prepared(
     update(schema.request).where(schema.request.c.number == bindparam("of")).values(client_id=null()), "of"
 )
@@ -121,6 +129,11 @@ def find_request_of_client(connection: Connection, client_id: str) -> RequestRow
     """The request that a client gave this identifier."""
     values = _BY_CLIENT_ID.run(connection, client_id).fetchone()
     return None if values is None else RequestRow(*values)
+
+
+def find_requests_of_clients(connection: Connection, prefix: str) -> list[RequestRow]:
+    """The requests whose clients gave them identifiers that begin so."""
+    return [RequestRow(*values) for values in _UNDER_CLIENT_ID.run(connection, prefix, prefix + chr(0x10FFFF))]
 
 
 class Requests:

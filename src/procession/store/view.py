@@ -28,6 +28,7 @@ from procession.store.requests import (
     find_old_client_ids,
     find_request,
     find_request_of_client,
+    find_requests_of_clients,
 )
 from procession.store.service_calls import ServiceCallRow
 from procession.store.statements import Prepared, run_once, select_where
@@ -131,6 +132,10 @@ class View:
     def request_of_client(self, client_id: str) -> RequestRow | None:
         """The request that a client gave this identifier."""
         return find_request_of_client(self._connection, client_id)
+
+    def requests_of_clients(self, prefix: str) -> list[RequestRow]:
+        """The requests whose clients gave them identifiers that begin so."""
+        return find_requests_of_clients(self._connection, prefix)
 
     def release(self, release: int) -> ReleaseRow | None:
         return find_release(self._connection, release)

@@ -1,0 +1,214 @@
+"""Choosing many instances at once: by process, state, age, attribute, operation and error, for suspend, resume, cancel and retry."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from procession.engine.attempts import last_error_of
+from procession.engine.contract import Decision
+from procession.errors import PerformerError
+from procession.kernel import InstanceState
+from procession.services.application import Application
+from procession.services.commands import (
+    CancelInstance,
+    Command,
+    Order,
+    RecordBulk,
+    ResumeInstance,
+    RetryCall,
+    RetryInstance,
+    SuspendInstance,
+)
+from procession.services.desk import Answer, Desk
+from procession.services.reading import Reading
+from procession.store import InstanceFilter, InstanceRow, Readers, View, open_readers
+
+_PAGE = 500
+
+
+class NothingChosen(PerformerError):
+    """No instance is as the filter says, so nothing was done."""
+
+    code = "nothing-chosen"
+
+
+class NoSuchBulk(PerformerError):
+    """There is no bulk of that number that this command undoes."""
+
+    code = "no-such-bulk"
+
+
+class Verb(StrEnum):
+    """What is done to many."""
+
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    RETRY = "retry"
+
+
+_OPEN = (InstanceState.RUNNING, InstanceState.CANCELLING)
+_STATES: Mapping[Verb, tuple[InstanceState, ...]] = {
+    Verb.SUSPEND: _OPEN,
+    Verb.RESUME: (InstanceState.SUSPENDED,),
+    Verb.CANCEL: (InstanceState.RUNNING, InstanceState.SUSPENDED),
+    Verb.RETRY: (*_OPEN, InstanceState.HALTED),
+}
+_UNDOES: Mapping[Verb, type[Command]] = {Verb.SUSPEND: ResumeInstance, Verb.RESUME: SuspendInstance}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which instances are meant; what is None or empty chooses nothing away. `undoes` is the number of an earlier bulk."""
+
+    process: str | None = None
+    operation: str | None = None
+    started_before: datetime | None = None
+    attributes: tuple[tuple[str, object], ...] = ()
+    state: InstanceState | None = None
+    error: str | None = None
+    everything: bool = False
+    undoes: int | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether anything was said at all."""
+        return self != Choice()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An instance, or one of its calls, to which something is to be done."""
+
+    instance: str
+    title: str
+    call: int | None = None
+
+    def __str__(self) -> str:
+        return self.instance if self.call is None else f"{self.instance} call {self.call}"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How it is done: whether the timers of what is suspended run on, whether what is cancelled is cancelled by force."""
+
+    timers: str = "run"
+    force: bool = False
+
+
+def choose(application: Application, verb: Verb, choice: Choice, manner: Manner) -> list[Target]:
+    """Everything that is meant, oldest first. Raises `NothingChosen`, `NoSuchBulk`."""
+    with Reading(application) as reading:
+        processes = reading.names_of(choice.process)
+    states = _STATES[verb] if not manner.force else (*_OPEN, InstanceState.SUSPENDED, InstanceState.HALTED)
+    if choice.state is not None:
+        states = tuple(state for state in states if state == choice.state)
+    found: list[Target] = []
+    if application.store.exists() and states:
+        readers = open_readers(application.store)
+        try:
+            undone = _undone(readers, verb, choice.undoes)
+            for view, row in _rows(readers, InstanceFilter(processes, states)):
+                if (undone is None or row.id in undone) and _fits(view, row, choice):
+                    found += _targets(view, row, verb, choice)
+        finally:
+            readers.close()
+    if not found:
+        raise NothingChosen(
+            f"There is nothing to {verb}: no instance is as the filter says.",
+            remedy="`procession list` shows what there is.",
+        )
+    return found[::-1]
+
+
+def _rows(readers: Readers, wanted: InstanceFilter) -> Iterator[tuple[View, InstanceRow]]:
+    before: int | None = None
+    while True:
+        with readers.snapshot() as view:
+            rows = view.instances.list(wanted, before=before, limit=_PAGE)
+            for row in rows:
+                yield view, row
+        if len(rows) < _PAGE:
+            return
+        before = rows[-1].id
+
+
+def _undone(readers: Readers, verb: Verb, bulk: int | None) -> frozenset[int] | None:
+    """The instances of an earlier bulk that this command undoes."""
+    if bulk is None:
+        return None
+    with readers.snapshot() as view:
+        requests = view.requests_of_clients(f"bulk:{bulk}:")
+    wanted = _UNDOES.get(verb)
+    found = frozenset(
+        each.instance for each in requests if wanted is not None and each.kind == wanted.__name__ and each.instance
+    )
+    if not found:
+        raise NoSuchBulk(
+            f"There is no bulk {bulk} that `{verb}` undoes.",
+            subject=str(bulk),
+            remedy="`resume --undo` takes the number of a bulk that suspended, `suspend --undo` of one that resumed.",
+        )
+    return found
+
+
+def _fits(view: View, row: InstanceRow, choice: Choice) -> bool:
+    if choice.started_before is not None and row.started_us >= choice.started_before.timestamp() * 1_000_000:
+        return False
+    if choice.attributes:
+        attributes = {name: json.loads(value) for name, value in view.instances.attributes(row.id).items()}
+        if any(name not in attributes or attributes[name] != value for name, value in choice.attributes):
+            return False
+    if choice.operation is not None:
+        waits = view.waits(row.id)
+        open_at = {each.operation for each in waits.items} | {each.operation for each in waits.service_calls}
+        if choice.operation not in open_at:
+            return False
+    return True
+
+
+def _targets(view: View, row: InstanceRow, verb: Verb, choice: Choice) -> Iterator[Target]:
+    halted = json.loads(row.halt)["message"] if row.halt else ""
+    calls = [
+        call
+        for call in view.waits(row.id).service_calls
+        if call.state == "attention" and choice.operation in (None, call.operation)
+    ]
+    if choice.error is not None:
+        calls = [call for call in calls if choice.error in str(last_error_of(call))]
+        if choice.error not in halted and not calls:
+            return
+    if verb is not Verb.RETRY:
+        yield Target(row.name, row.title)
+    elif row.state == InstanceState.HALTED:
+        if choice.operation is None and (choice.error is None or choice.error in halted):
+            yield Target(row.name, row.title)
+    else:
+        yield from (Target(row.name, row.title, call.call) for call in calls)
+
+
+def command_for(verb: Verb, target: Target, manner: Manner) -> Command:
+    """What is given for one of them."""
+    match verb:
+        case Verb.SUSPEND:
+            return SuspendInstance(target.instance, manner.timers)
+        case Verb.RESUME:
+            return ResumeInstance(target.instance)
+        case Verb.CANCEL:
+            return CancelInstance(target.instance, manner.force)
+        case Verb.RETRY:
+            return RetryInstance(target.instance) if target.call is None else RetryCall(target.instance, target.call)
+
+
+def identifier_in_bulk(bulk: int, target: Target) -> str:
+    """The identifier of the request for one of them: by it the bulk is found again."""
+    return f"bulk:{bulk}:{target.instance}:{target.call or ''}"
+
+
+async def record(desk: Desk, order: Order, command: RecordBulk) -> Answer:
+    """Note that many are going to be done; its number is what undoes them."""
+    decision = Decision(outcome={"verb": command.verb, "chosen": command.chosen, "number": command.number})
+    accepted = await desk.submit(order, lambda view: decision)
+    return {"bulk": accepted.number}

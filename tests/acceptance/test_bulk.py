@@ -1,0 +1,103 @@
+"""Many instances at once: chosen by a filter, one after the other, told how far, and taken back where that can be."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from procession.api import orders
+from procession.cli.main import app
+from procession.services.application import Application
+from procession.services.commands import Order
+from tests.acceptance.terminal import Terminal
+
+
+@pytest.fixture
+def leaves(leave: Terminal) -> Terminal:
+    for days in (1, 2, 3):
+        leave.succeed("start", "leave", f"days={days}", "reason=a", "--as", "ann")
+    return leave
+
+
+def states(terminal: Terminal) -> dict[str, str]:
+    return {each["instance"]: each["state"] for each in terminal.answer("list")["instances"]}
+
+
+def test_a_dry_run_says_which_and_does_nothing(leaves: Terminal) -> None:
+    assert leaves.succeed("suspend", "--process", "leave", "--dry-run") == (
+        "3 instance or calls to suspend: leave-1, leave-2, leave-3.\n"
+    )
+    assert set(states(leaves).values()) == {"running"}
+
+
+def test_suspend_and_resume_undo_each_other_and_leave_others_alone(leaves: Terminal) -> None:
+    leaves.succeed("suspend", "leave-3")
+    first = leaves.answer("suspend", "--all", "--reason", "audit")
+    assert (first["number"], first["done"], first["left"], first["refused"]) == (2, 2, 0, [])
+    assert set(states(leaves).values()) == {"suspended"}
+    second = leaves.answer("resume", "--undo", str(first["bulk"]))
+    assert second["done"] == 2
+    assert states(leaves) == {"leave-1": "running", "leave-2": "running", "leave-3": "suspended"}
+    assert leaves.answer("suspend", "--undo", str(second["bulk"]))["done"] == 2
+    assert "There is no bulk 99 that `resume` undoes" in leaves.fail("resume", "--undo", "99")
+
+
+def test_none_that_is_chosen_is_an_error_and_so_is_no_choice(leaves: Terminal) -> None:
+    assert "There is nothing to resume" in leaves.fail("resume", "--all")
+    assert "There is nothing to cancel" in leaves.fail("cancel", "--older-than", "1 day")
+    leaves.fail("cancel", status=2)
+    leaves.fail("cancel", "leave-1", "--all", status=2)
+    leaves.fail("suspend", "--state", "asleep", status=2)
+    assert set(states(leaves).values()) == {"running"}
+
+
+def test_cancel_takes_those_with_the_attribute_at_the_operation(shop: Terminal) -> None:
+    source = shop.folder / "shop" / "process.py"
+    text = source.read_text().replace("import Answer", "import attribute, Answer")
+    asks = "    verdict = await check(order)\n"
+    source.write_text(text.replace(asks, "    attribute(number=order.number)\n" + asks))
+    for number in ("A", "B"):
+        shop.succeed("start", "handle", f"order.number={number}", "order.amount=1", "--as", "ann")
+    shop.succeed("start", "patience", "--as", "ann")
+    shop.succeed("cancel", "--attribute", "number=B", "--operation", "Sales.check")
+    assert states(shop) == {"patience-1": "running", "handle-2": "cancelled", "handle-1": "running"}
+
+
+def test_halted_instances_are_retried_by_their_error(shop: Terminal) -> None:
+    for _ in range(2):
+        shop.succeed("start", "divide", "numerator=1", "denominator=0", "--as", "ann")
+    for item in ("1", "2"):
+        shop.run("work", "complete", item, "yes", "--as", "ann")
+    assert set(states(shop).values()) == {"halted"}
+    assert "There is nothing to retry" in shop.fail("retry", "--error", "no such error")
+    source = shop.folder / "shop" / "process.py"
+    source.write_text(source.read_text().replace("numerator // denominator", "numerator // (denominator or 1)"))
+    assert shop.answer("retry", "--error", "ZeroDivisionError")["done"] == 2
+    assert set(states(shop).values()) == {"completed"}
+
+
+def test_a_running_engine_does_it_and_one_that_is_refused_is_told(leaves: Terminal) -> None:
+    with leaves.serving():
+        assert leaves.answer("suspend", "--process", "leave")["done"] == 3
+        assert set(states(leaves).values()) == {"suspended"}
+
+
+def test_ctrl_c_stops_after_the_present_one_and_says_how_to_go_on(
+    leaves: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(
+        application: Application, given: Iterable[Order], answered: Callable[[Order, Exception | None], None]
+    ) -> None:
+        for order in given:
+            signal.raise_signal(signal.SIGINT)
+            answered(order, None)
+
+    monkeypatch.setattr(orders, "give_many", stopped)
+    done = CliRunner().invoke(app, ["cancel", "--all", "--app", str(leaves.folder), "--format", "json"])
+    document: dict[str, Any] = json.loads(done.stdout)
+    assert (done.exit_code, document["done"], document["left"]) == (1, 1, 2)
