@@ -105,7 +105,7 @@ async def test_a_system_has_one_limit_for_all_its_services(host: Host) -> None:
 async def test_nobody_else_waits_where_many_wait_for_a_turn(host: Host) -> None:
     mail = Mail()
     world = await opened(host, mail.letter, mail.pile, most_attempts=5)
-    limit(world, post=Limit(at_once=1))
+    limit(world, post=Limit(at_once=1), Mail_sort=Limit(at_once=9))
     for _ in range(80):
         await world.start(mail.letter, text="x")
     await world.until_ended(await world.start(mail.pile, text="not held up"))
