@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from procession.language.messages import publish, receive
     from procession.language.picking import pick
     from procession.language.process import process
+    from procession.language.undoing import compensate
 
 __all__ = [
     "AnswerRefused",
@@ -43,6 +44,7 @@ __all__ = [
     "ProcessFailed",
     "after",
     "attribute",
+    "compensate",
     "deadline",
     "each",
     "first",
@@ -64,6 +66,7 @@ _HOMES = {
     "Elapsed": "procession.language.control",
     "after": "procession.language.control",
     "attribute": "procession.language.control",
+    "compensate": "procession.language.undoing",
     "deadline": "procession.language.control",
     "now": "procession.language.control",
     "until": "procession.language.control",

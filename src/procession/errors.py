@@ -154,6 +154,12 @@ class ConstraintBroken(InternalError):
     code = "constraint"
 
 
+class NotRenewed(AuthorError):
+    """A process called `renew` while other branches or calls were open: they would be lost."""
+
+    code = "not-renewed"
+
+
 class ProcessFailed(Exception):
     """Raise this, or a subclass, in process code to end the instance as failed, on purpose."""
 

@@ -23,6 +23,7 @@ LEGAL_INSTANCE = {
     ("running", "InstanceHalted"): "halted",
     ("running", "CancellationRequested"): "cancelling",
     ("running", "InstanceCancelled"): "cancelled",
+    ("new", "Renewed"): "running",
     ("running", "InstanceSuspended"): "suspended",
     ("suspended", "InstanceResumed"): "running",
     ("suspended", "InstanceCancelled"): "cancelled",

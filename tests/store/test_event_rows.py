@@ -31,6 +31,8 @@ from procession.kernel.events import (
     InstanceStarted,
     InstanceSuspended,
     MessagePublished,
+    NotUndone,
+    Renewed,
     ResultRecorded,
     Retried,
     TimerFired,
@@ -44,6 +46,7 @@ times = st.integers(0, 2**53)
 texts = st.text(st.characters(codec="utf-8"))
 calls = st.integers(1, 10**6)
 people = st.none() | texts
+lines = st.binary().map(lambda text: text.replace(b"\n", b""))
 failures = st.builds(Failure, texts, texts, st.none() | st.binary(), st.integers(0, 99), st.booleans())
 events = st.one_of(
     st.builds(InstanceStarted, times, st.binary()),
@@ -72,6 +75,8 @@ events = st.one_of(
     st.builds(Retried, times),
     st.builds(CancellationRequested, times, texts),
     st.builds(InstanceSuspended, times, texts),
+    st.builds(NotUndone, times, calls, texts, texts),
+    st.builds(Renewed, times, lines, calls, st.lists(st.tuples(texts, texts, lines), max_size=3).map(tuple)),
     st.builds(InstanceResumed, times, times),
     st.builds(InstanceCancelled, times, texts, st.booleans()),
 )
@@ -145,6 +150,14 @@ EXAMPLES: dict[Event, tuple[bytes, bytes | None]] = {
     ),
     Retried(5): (b'{"at":5,"call":null,"kind":"Retried","request":7}', None),
     CancellationRequested(5, "twice"): (b'{"at":5,"call":null,"kind":"CancellationRequested","request":7}', b"twice"),
+    NotUndone(5, 3, "Shop.release", "too late"): (
+        b'{"at":5,"call":null,"kind":"NotUndone","request":7,"undoing":3,"operation":"Shop.release"}',
+        b"too late",
+    ),
+    Renewed(5, b"[1]", 9, (("task", "Team.tell", b"{}"),)): (
+        b'{"at":5,"call":null,"kind":"Renewed","request":7,"next_call":9,"undo":[["task","Team.tell"]]}',
+        b"[1]\n{}",
+    ),
     InstanceSuspended(5, "audit"): (b'{"at":5,"call":null,"kind":"InstanceSuspended","request":7}', b"audit"),
     InstanceResumed(5, 3): (b'{"at":5,"call":null,"kind":"InstanceResumed","request":7,"moved":3}', None),
     InstanceCancelled(5, "", by_program=False): (

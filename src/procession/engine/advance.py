@@ -38,7 +38,9 @@ from procession.kernel import (
     InstanceState,
     MessagePublished,
     PublishMessage,
+    RecordNotUndone,
     RecordResult,
+    RenewInstance,
     RequestCall,
     SetAttributes,
     WithdrawCall,
@@ -128,9 +130,9 @@ class Advance:
             ) from fault
 
     def _apply_one(self, turn: Turn, row: InstanceRow, event: Event) -> HaltRecord | None:
-        if row.seq >= self.events_limit and not _has_no_limit(row, event):
+        if row.seq - row.renewed_seq >= self.events_limit and not _has_no_limit(row, event):
             message = (
-                f"The history has {row.seq:,} events, and the limit is {self.events_limit:,}. Raise the limit and retry, "
+                f"The history has {row.seq - row.renewed_seq:,} events, and the limit is {self.events_limit:,}. Raise the limit and retry, "
                 "or cancel it by force; a process that loops for years should end, and start another."
             )
             return HaltRecord("history-limit", message, b"{}")
@@ -191,7 +193,8 @@ class Advance:
             else:
                 made.append(event_of(command, now_us))
         positions = batch.events.append(row.id, [encode_event(each, request=request) for each in made])
-        if row.seq < EVENTS_WARNING <= row.seq + len(made):
+        length = row.seq - row.renewed_seq
+        if length < EVENTS_WARNING <= length + len(made):
             log.warning(
                 "%s has %d events; at %d it halts. Let it end, and start another.",
                 row.name,
@@ -201,8 +204,15 @@ class Advance:
         batch.instances.change(row.id, now_us=now_us)
         if row.state != live.state and live.state in GOES_ON:
             self._now_is(turn, row, live.state, event)
-        for position, command, recorded in zip(positions[1:], commands, made[1:], strict=True):
-            self._carry_out(turn, row, command, recorded, position)
+        for place, (position, command, recorded) in enumerate(zip(positions[1:], commands, made[1:], strict=True)):
+            if isinstance(command, RenewInstance):
+                seq = row.seq + place + 2
+                batch.instances.change(
+                    row.id, renewed_seq=seq, generation=batch.instances.get(row.id).generation + 1, release=self.release
+                )
+                turn.notice(now_us, row.name, "begins anew")
+            else:
+                self._carry_out(turn, batch.instances.get(row.id), command, recorded, position)
 
     def _carry_out(self, turn: Turn, row: InstanceRow, command: Command, recorded: Event, position: int) -> None:
         match command:
@@ -219,12 +229,14 @@ class Advance:
             case PublishMessage():
                 assert isinstance(recorded, MessagePublished)
                 messages.publish(turn, _message(row, recorded))
-            case RecordResult():
-                pass  # the event is all there is to it
+            case RecordResult() | RenewInstance():
+                pass  # the event is all there is to it, and what a renewal changes is changed where its place is known
             case CompleteInstance():
                 self._end(turn, row, recorded, position)
             case FailInstance():
                 self._end(turn, row, recorded, position)
+            case RecordNotUndone(call, operation, why):
+                _note_not_undone(turn, row, {"call": call, "operation": operation, "why": why, "at_us": recorded.at_us})
             case CancelInstance():
                 self._end(turn, row, recorded, position)
 
@@ -295,6 +307,13 @@ def _depth(batch: Batch, row: InstanceRow) -> int:
     while row.parent is not None:
         row, depth = batch.instances.get(row.parent), depth + 1
     return depth
+
+
+def _note_not_undone(turn: Turn, row: InstanceRow, what: dict[str, object]) -> None:
+    """For people to look at, until they say that they have."""
+    known = json.loads(row.not_undone) if row.not_undone else []
+    turn.batch.instances.change(row.id, not_undone=json.dumps([*known, what]))
+    turn.notice(row.now_us, row.name, f"{what['operation']} did not undo: {what['why']}")
 
 
 def _has_no_limit(row: InstanceRow, event: Event) -> bool:

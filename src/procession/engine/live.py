@@ -69,7 +69,8 @@ class LiveInstances:
             self._instances.move_to_end(row.id)
             return instance
         instance = self._new(row)
-        history = [in_present_names(decode_event(event), self._registry) for event in batch.events.history(row.id)]
+        since_renewal = batch.events.history(row.id, after=max(0, row.renewed_seq - 1))
+        history = [in_present_names(decode_event(event), self._registry) for event in since_renewal]
         try:
             self.at_work(
                 row.id,

@@ -60,6 +60,14 @@ class Fault:
     branch: Branch | None
 
 
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The last word of a program: its result, or the input with which it begins anew."""
+
+    value: bytes
+    renews: bool
+
+
 Unbegun = tuple[Any, str, CodeType, int]
 """A coroutine of the language's that process code has to await: its name, and the instruction that made it. Made too often for a class."""
 
@@ -81,7 +89,7 @@ class BranchLoop(HaltingLoop):
     """What the branches of one instance share: queue, numbers, history, and the fault that stops them all."""
 
     __slots__ = (
-        "branch_numbers", "branches", "current", "dead", "depth", "failed", "failure", "fault", "future_numbers",
+        "branch_numbers", "branches", "current", "dead", "depth", "failed", "failure", "fault", "final", "future_numbers",
         "history", "interrupt", "is_cancelling", "program", "ready", "result", "root", "unbegun", "unwound",
     )  # fmt: skip
 
@@ -105,6 +113,12 @@ class BranchLoop(HaltingLoop):
         self.unwound: set[int] | None = None
         self.unbegun: list[Unbegun] = []
         # The numbers that branches and futures hash by.
+        self.number_anew()
+        # How the program has ended itself, with a result or with the input of the next run: from there on nothing is asked for.
+        self.final: Final | None = None
+
+    def number_anew(self) -> None:
+        """Counts branches and futures from the beginning."""
         self.branch_numbers = count()
         self.future_numbers = count()
 

@@ -10,15 +10,17 @@ import random as standard_random
 import sys
 from asyncio.events import _get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Never, TypeVar, cast
 from uuid import UUID
 
-from procession.errors import OutsideProcess, Withdrawn
+from procession.errors import NotRenewed, OutsideProcess, Withdrawn
 
-from .commands import NO_TERMS, PublishMessage, SetAttributes, Terms
+from .branch import Final
+from .commands import NO_TERMS, Compensation, PublishMessage, SetAttributes, Terms
 from .events import CallKind, Failure
 from .instance import Instance
 from .loop import Ending, Entry, Loop
+from .site import site_from
 from .transitions import CallState
 
 R = TypeVar("R")
@@ -55,7 +57,7 @@ class Call(Entry, Awaitable[R_co], Generic[R_co]):
 
     def __await__(self) -> Generator[Any, None, R_co]:
         # In a teardown nothing is waited for: the coroutine that comes here is being closed.
-        if self.state is CallState.REQUESTED or self.state is CallState.STARTED or self.home.dead:
+        if self.state is CallState.REQUESTED or self.state is CallState.STARTED or self.home.dead or self.home.final:
             yield self
         ending = self._ending
         if isinstance(ending, bytes):
@@ -165,15 +167,61 @@ def to_be_awaited(coroutine: Coroutine[Any, Any, R], name: str) -> Coroutine[Any
 def set_attributes(values: bytes) -> None:
     """Sets business data by which the instance is found: a canonical JSON object."""
     home = _home("attribute()")
-    if not home.dead:
+    if not home.dead and home.final is None:
         home.history.ask(SetAttributes(values))
 
 
 def publish(message: str, key: str, value: bytes, *, expires_us: int) -> None:
     """Gives a message to whoever waits for this type and key, or to the first who will."""
     home = _home("publish()")
-    if not home.dead:
+    if not home.dead and home.final is None:
         home.history.ask(PublishMessage(message, key, value, expires_us))
+
+
+def compensate(kind: CallKind, operation: str, input: bytes) -> None:  # noqa: A002 - the word of the events
+    """Has this done if the instance is cancelled or fails, before all that was said so far."""
+    home = _home("compensate()")
+    branch = home.current
+    site = site_from(sys._getframe(1), () if branch is None else branch.created_at)
+    home.compensations.append(Compensation(kind, operation, input, site))
+
+
+def runs(main: Callable[[bytes], Coroutine[Any, Any, object]]) -> bool:
+    """Whether the instance whose code is running is one of this program."""
+    loop = _get_running_loop()
+    return isinstance(loop, Loop) and loop.program.main == main
+
+
+async def finish(value: object) -> Never:
+    """Ends the instance with this result, whatever else is open: it is withdrawn, and no clean-up does anything any more.
+
+    While the instance is cancelled or fails, the branch that calls this ends, and no more.
+    """
+    home = _home("finish()")
+    _refuse_in_unwinding(home)
+    home.final = Final(home.program.encode_result(value), renews=False)
+    await home.create_future()
+    raise AssertionError("a finished instance goes on")
+
+
+async def renew(input: bytes) -> Never:  # noqa: A002 - the word of the events
+    """Has the instance begin anew with this input, and a history that begins here. Raises `NotRenewed` while anything else is open."""
+    home = _home("renew()")
+    _refuse_in_unwinding(home)
+    others = len(home.branches) - 1 + sum(each._log_traceback for each in home.failed)
+    if others or home.open or home.ending or home.current is not home.root:
+        raise NotRenewed(
+            f"renew() while {others} other branches and {len(home.open) + len(home.ending)} calls are open, or failed unseen.",
+            remedy="Await or withdraw them first; a deadline around renew() is a call too.",
+        )
+    home.final = Final(input, renews=True)
+    await home.create_future()
+    raise AssertionError("a renewed instance goes on")
+
+
+def _refuse_in_unwinding(home: Loop) -> None:
+    if home.is_cancelling or home.failure is not None:
+        raise asyncio.CancelledError("The instance is cancelled, or fails: it cannot end otherwise any more.")
 
 
 def now_us() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.events import _get_running_loop
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from .events import (
     InstanceCompleted,
     InstanceFailed,
     MessagePublished,
+    NotUndone,
+    Renewed,
     ResultRecorded,
 )
 from .site import BranchStack, Site
@@ -28,6 +31,18 @@ class Terms(NamedTuple):
 
     due_us: int | None = None
     offered_to: str | None = None
+    undo: Callable[[bytes], Compensation] | None = None
+    """What its result will be undone by, where that comes to be necessary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compensation:
+    """An operation that undoes something; `site` is where that was said."""
+
+    kind: CallKind
+    operation: str
+    input: bytes
+    site: Site = ()
 
 
 NO_TERMS = Terms()
@@ -93,6 +108,24 @@ class FailInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordNotUndone:
+    """A compensation ended with an error, or was withdrawn: what it should undo stands, and a person has to look."""
+
+    call: int
+    operation: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenewInstance:
+    """The instance begins anew with this input: a replay begins here. What is to be undone carries over, and so do its numbers."""
+
+    input: bytes
+    next_call: int
+    compensations: tuple[tuple[str, str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CancelInstance:
     """The instance is over: it was to be cancelled, and its clean-up has ended."""
 
@@ -108,6 +141,8 @@ Command = (
     | CompleteInstance
     | FailInstance
     | CancelInstance
+    | RecordNotUndone
+    | RenewInstance
 )
 
 
@@ -193,3 +228,7 @@ def event_of(command: Command, at_us: int, *, digest: bytes = b"", site: int = 0
             return InstanceFailed(at_us, command.failure)
         case CancelInstance():
             return InstanceCancelled(at_us, command.reason, by_program=True)
+        case RecordNotUndone():
+            return NotUndone(at_us, command.call, command.operation, command.why)
+        case RenewInstance():
+            return Renewed(at_us, command.input, command.next_call, command.compensations)

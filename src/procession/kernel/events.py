@@ -190,6 +190,26 @@ class CancellationRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class NotUndone:
+    """A compensation, under this call, did not undo what it should; the other ones go on."""
+
+    at_us: int
+    call: int
+    operation: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The instance began anew with this input. A replay may begin here: `next_call` is the number of its first call."""
+
+    at_us: int
+    input: bytes
+    next_call: int
+    compensations: tuple[tuple[str, str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceSuspended:
     """A person has the instance stand still: nothing happens in it until `InstanceResumed`."""
 
@@ -231,6 +251,8 @@ Event = (
     | InstanceHalted
     | Retried
     | CancellationRequested
+    | NotUndone
+    | Renewed
     | InstanceSuspended
     | InstanceResumed
     | InstanceCancelled
@@ -248,6 +270,8 @@ RECORDED: frozenset[type[Event]] = frozenset(
         InstanceCompleted,
         InstanceFailed,
         InstanceCancelled,
+        NotUndone,
+        Renewed,
     }
 )
 # A withdrawal and a cancellation are of both kinds, by who made them.

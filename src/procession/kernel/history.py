@@ -19,7 +19,9 @@ from .commands import (
     Halt,
     HaltInstance,
     PublishMessage,
+    RecordNotUndone,
     RecordResult,
+    RenewInstance,
     RequestCall,
     SetAttributes,
     Terms,
@@ -37,6 +39,8 @@ from .events import (
     InstanceFailed,
     InstanceHalted,
     MessagePublished,
+    NotUndone,
+    Renewed,
     ResultRecorded,
     is_recorded,
 )
@@ -99,6 +103,10 @@ def _said(fact: Event | Command | None) -> str:
             return "the completion of the instance"
         case InstanceFailed() | FailInstance():
             return "the failure of the instance"
+        case NotUndone() | RecordNotUndone():
+            return f"the note that call {fact.call} did not undo"
+        case Renewed() | RenewInstance():
+            return f"the renewal with {fact.input.decode(errors='replace')}"
         case InstanceCancelled(by_program=True) | CancelInstance():
             return "the end of the clean-up"
         case None:
@@ -183,6 +191,10 @@ class History:
                 same = True
             case (FailInstance(), InstanceFailed()) | (CancelInstance(), InstanceCancelled()):
                 same = True
+            case RecordNotUndone(), NotUndone():
+                same = command.call == recorded.call
+            case RenewInstance(), Renewed():
+                same = command.input == recorded.input
             case _:
                 same = False
         if not same:

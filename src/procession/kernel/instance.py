@@ -13,17 +13,20 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from . import events
-from .branch import Branch, Fault
+from .branch import Branch, Fault, Final
 from .commands import (
     NOTHING_TO_DO,
     CancelInstance,
+    Compensation,
     CompleteInstance,
     FailInstance,
     Halt,
     HaltInstance,
     Outcome,
     RecordResult,
+    RenewInstance,
 )
+from .ends import begin_to_undo, discard_all, undo_all
 from .events import CallEvent, CallKind, Event, is_recorded
 from .history import Divergence, Program, kept_facts
 from .loop import ASKED_MEANWHILE, Ending, Entry, Loop, Timer, Turn
@@ -74,7 +77,7 @@ class Instance:
 
     __slots__ = (
         "__weakref__", "_cancel_reason", "_chance_of_callbacks", "_chances", "_is_spent", "_kept", "_loop",
-        "_result_is_recorded", "_seed", "_to_unwind", "state",
+        "_result_is_recorded", "_run", "_seed", "_to_unwind", "state",
     )  # fmt: skip
 
     def __init__(self, program: Program, *, seed: bytes) -> None:
@@ -86,6 +89,7 @@ class Instance:
         self._kept: list[Event] = []
         self._is_spent = False
         self._result_is_recorded = False
+        self._run = 1  # the number of the first call after the last renewal
         self._cancel_reason = ""
         # What is still to be cancelled, as it was when the instance began to unwind.
         self._to_unwind: dict[int, Branch] | None = None
@@ -158,6 +162,12 @@ class Instance:
         record = self._loop.history
         record.recorded = history
         try:
+            if history and type(history[0]) is events.Renewed:
+                record.place = 1
+                self._renewed(history[0])
+                self._go_on(history[0].at_us)
+                if self._loop.fault is not None:
+                    raise self._diverged(self._loop.fault)
             while (event := record.next_incoming()) is not None:
                 if record.place - 1 in kept:
                     if type(event) is not events.Retried:  # a retry that halted again keeps what it would have applied
@@ -223,7 +233,8 @@ class Instance:
             self._chances = WeakKeyDictionary()
         found = self._chances.get(branch)
         if found is None:
-            found = self._chances[branch] = Chance(self._seed, branch.path)
+            seed = self._seed if self._run == 1 else self._seed + b"%d" % self._run
+            found = self._chances[branch] = Chance(seed, branch.path)
         return found
 
     def _retry(self, event: events.Retried) -> None:
@@ -301,7 +312,13 @@ class Instance:
         entry = self._entry(event)
         if type(entry) is Timer and type(event) is events.CallWithdrawn:
             raise IllegalTransition("Only the program withdraws a timer of asyncio's.", subject=f"call {event.call}")
-        entry.end(entry.next_state(type(event)), ending, performer)
+        state = entry.next_state(type(event))
+        if entry.undo is not None and isinstance(ending, bytes):
+            self._loop.ready.append(Turn(self._loop, self._note_undo, (entry.undo, ending), Context()))
+        entry.end(state, ending, performer)
+
+    def _note_undo(self, undo: Callable[[bytes], Compensation], value: bytes) -> None:
+        self._loop.compensations.append(undo(value))
 
     def _child_ended(self, event: events.ChildEnded) -> None:
         if event.call not in self._loop.ending or self.state not in GOES_ON:
@@ -354,6 +371,9 @@ class Instance:
         loop = self._loop
         if loop.fault is not None or self.state not in GOES_ON:
             return
+        if loop.final is not None:
+            self._end_by_itself(loop.final)
+            return
         if loop.unbegun and loop.failure is None and not loop.is_cancelling and loop.has_unbegun():
             return
         if not loop.branches:
@@ -367,6 +387,38 @@ class Instance:
                 None,
                 None,
             )
+
+    def _end_by_itself(self, final: Final) -> None:
+        """The program has said its last word: all else is withdrawn, or it begins anew."""
+        loop = self._loop
+        if final.renews:
+            carried = tuple((str(each.kind), each.operation, each.input) for each in loop.compensations)
+            loop.history.ask(RenewInstance(final.value, self.next_call, carried))
+            discard_all(loop)
+            self._begin_anew(final.value)
+            loop.run_dry()
+            if loop.failure is not None:
+                self._unwind()
+            self._settle()
+            return
+        for entry in tuple(loop.open.values()):
+            entry.end_by_program("the instance has finished")
+        loop.history.ask(CompleteInstance(final.value))
+        self.state = after(INSTANCE, self.state, events.InstanceCompleted, subject="the instance")
+
+    def _begin_anew(self, payload: bytes) -> None:
+        self._chances = None
+        self._result_is_recorded = False
+        self._run = self.next_call
+        self._loop.ready.append(Turn(self._loop, self._run_root, (payload,), Context()))
+
+    def _renewed(self, event: events.Renewed) -> None:
+        self.state = after(INSTANCE, self.state, events.Renewed, subject="the instance")
+        self._loop.history.next_call = event.next_call
+        self._loop.compensations = [
+            Compensation(CallKind(kind), operation, payload) for kind, operation, payload in event.compensations
+        ]
+        self._begin_anew(event.input)
 
     def _record_result(self) -> None:
         """Root has returned, and the instance goes on: for its branches, or until its children have ended."""
@@ -394,6 +446,11 @@ class Instance:
             loop.failure = failure
             if failure is None:
                 self._record_result()
+            return
+        if loop.compensations and (loop.is_cancelling or failure is not None):
+            loop.failure = failure
+            undoing = undo_all(loop, loop.compensations)
+            begin_to_undo(loop, Branch(loop, undoing, None, context=Context()))
             return
         if loop.is_cancelling:
             loop.history.ask(CancelInstance(self._cancel_reason))

@@ -17,7 +17,7 @@ from types import CodeType, FrameType
 from typing import Any, Never
 
 from .branch import EAGER_DEPTH, WAKING, Branch, BranchLoop, Waitable, enter_task, leave_task
-from .commands import HaltInstance, RefusedInProcess, Terms, WithdrawCall
+from .commands import Compensation, HaltInstance, RefusedInProcess, Terms, WithdrawCall
 from .events import CallKind, CallWithdrawn, Failure
 from .history import Program
 from .site import end_of_path
@@ -88,7 +88,7 @@ Ending = bytes | Failure | str
 class Entry(Waitable):
     """A call while it is open: its number, what it asks for, and where it stands."""
 
-    __slots__ = ("due_us", "kind", "operation", "owner", "state")
+    __slots__ = ("due_us", "kind", "operation", "owner", "state", "undo")
     home: Loop
 
     def __init__(self, home: Loop, kind: CallKind, operation: str, is_owned: bool) -> None:
@@ -101,13 +101,15 @@ class Entry(Waitable):
         self.state = CallState.REQUESTED
         self.due_us: int | None = None
         self.owner: Branch | None = None
+        self.undo: Callable[[bytes], Compensation] | None = None
 
     def ask(self, payload: bytes, terms: Terms) -> None:
         """Gets its number from the history, and stands open under it."""
         home = self.home
-        if home.dead:
+        if home.dead or home.final is not None:
             self.state = CallState.WITHDRAWN
             return
+        self.undo = terms.undo
         if terms.due_us is not None and terms.due_us >= 253_402_300_800_000_000:
             raise OverflowError("A timer is due after the year 9999: wait for something that happens before.")
         branch = home.current
@@ -190,7 +192,7 @@ class Timer(Entry):
 class Loop(BranchLoop):
     """asyncio's view of an instance. `enter` and `leave` make it the running loop of this thread, inside another one or not."""
 
-    __slots__ = ("_outer", "_outer_hooks", "_outer_task", "ending", "instance", "now_us", "open")
+    __slots__ = ("_outer", "_outer_hooks", "_outer_task", "compensations", "ending", "instance", "now_us", "open")
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
@@ -199,6 +201,8 @@ class Loop(BranchLoop):
         self.open: dict[int, Entry] = {}
         # Calls that were withdrawn, and whose child has not ended yet: the instance ends after it.
         self.ending: frozenset[int] = frozenset()
+        # What is undone if the instance is cancelled or fails, in the order in which it was done.
+        self.compensations: list[Compensation] = []
         self._outer: asyncio.AbstractEventLoop | None = None
         self._outer_task: Any = None
         self._outer_hooks: Any = None
@@ -227,7 +231,7 @@ class Loop(BranchLoop):
         """Runs what is ready until nothing is, or until a fault stops it."""
         for each in self.ready:  # which grows meanwhile
             each.turn()
-            if self.fault is not None:
+            if self.fault is not None or self.final is not None:
                 break
         self.ready.clear()
 

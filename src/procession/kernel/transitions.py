@@ -63,6 +63,7 @@ INSTANCE: Table[InstanceState] = _frozen(
     {
         InstanceState.NEW: {
             events.InstanceStarted: InstanceState.RUNNING,
+            events.Renewed: InstanceState.RUNNING,
             events.InstanceHalted: InstanceState.HALTED,
         },
         InstanceState.RUNNING: {

@@ -15,7 +15,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, cast
 from procession import kernel
 from procession.calendars.durations import Duration
 from procession.errors import InvalidValue, NotDeclarable, OutsideProcess
-from procession.kernel import NO_TERMS, Call, CallKind, Terms, WorkCall
+from procession.kernel import NO_TERMS, Call, CallKind, Compensation, Terms, WorkCall
 from procession.language.codec import ArgumentsCodec, ValueCodec
 from procession.language.declarations import Declared, checked_name, former_names
 from procession.language.failures import DeclaredErrors
@@ -318,6 +318,9 @@ class Task(Personal[P, R, F]):
         return outcome
 
 
+Undo = TypeVar("Undo", bound=Operation[Any, Any])
+
+
 class Service(Operation[P, R]):
     """An operation done by code, which may do input and output.
 
@@ -328,6 +331,7 @@ class Service(Operation[P, R]):
     """
 
     kind = CallKind.SERVICE
+    _undo: Operation[Any, Any] | None = None
     starts = False
     """Whether whoever waits for the start of a call is told of it: where code stands in for people."""
 
@@ -356,6 +360,35 @@ class Service(Operation[P, R]):
         self.body = declared.body
         self.is_async = declared.is_async
         self._resources: frozenset[str] = frozenset()
+
+    def undo(self, operation: Undo) -> Undo:
+        """Declares what undoes this service: an operation that takes its result. It is done when an instance is cancelled or fails.
+
+        `@reserve.undo` stands above the operation's own declaration. Newest first, once for each result.
+        """
+        if self._undo is not None:
+            raise operation.declared.fault(f"{self.id} has the undo {self._undo.id} already.", "Leave one of them out.")
+        self._undo = operation
+        return operation
+
+    def check(self) -> None:
+        """Resolves all types. Raises `NotDeclarable`, with file and line, for what cannot work."""
+        super().check()
+        if self._undo is None:
+            return
+        needed = [each for each in self._undo.inputs.parameters if each.required]
+        if len(needed) != 1 or needed[0].annotation != self._signature[1] or needed[0].keyword_only:
+            raise self._undo.declared.fault(
+                f"It is to undo {self.id}, and does not take the result of that alone, which is of the type that it returns.",
+                f"Give it one parameter, of the type that {self.name} returns.",
+            )
+
+    def _terms(self, raw: bytes) -> Terms:
+        return NO_TERMS if self._undo is None else Terms(undo=self._undoing)
+
+    def _undoing(self, value: bytes) -> Compensation:
+        assert self._undo is not None
+        return Compensation(self._undo.kind, self._undo.id, self._undo._written((self._recorded(value),), {}))
 
     def loaded_with(self, resources: frozenset[str]) -> None:
         """Tells the service of which types the application has resources."""

@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cache, partial
 from types import MappingProxyType
-from typing import Any, Generic, cast
+from typing import Any, Generic, Never, cast
 
 from procession import kernel
 from procession.errors import InvalidValue, OutsideProcess
@@ -161,6 +161,37 @@ class Process(Signed[R], Generic[P, R]):
         return await kernel.perform(
             CallKind.START, self.name, raw, decode=name_codec().decode, rebuild=self.errors.rebuild
         )
+
+    def finish(self, result: R) -> Coroutine[object, object, Never]:
+        """Ends the instance with this result, from any branch: everything else is withdrawn, and no clean-up does anything.
+
+        Never returns. What `compensate` noted is not done. While the instance is cancelled or fails, only the branch ends.
+        """
+        return kernel.to_be_awaited(self._finish(result), f"{self.name}.finish")
+
+    async def _finish(self, result: R) -> Never:
+        self._require_own("finish")
+        await kernel.finish(result)
+
+    def renew(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, Never]:
+        """Begins anew with these inputs and a short history: for what goes on for years.
+
+        Never returns. It is the same instance: name, key, attributes and what is to be undone stay. Raises `NotRenewed`
+        while other branches or calls are open.
+        """
+        return kernel.to_be_awaited(self._renew(args, kwargs), f"{self.name}.renew")
+
+    async def _renew(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Never:
+        self._require_own("renew")
+        await kernel.renew(self._written(args, kwargs))
+
+    def _require_own(self, what: str) -> None:
+        if not kernel.runs(self._run):
+            raise OutsideProcess(
+                f"{self.name}.{what}() was called where no instance of {self.name} runs.",
+                subject=self.name,
+                remedy=f"Call it in the process {self.name} itself, or in what that calls.",
+            )
 
     def _handed_over(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The inputs of another instance, encoded; what cannot be its business key is refused here, where the author sees it."""

@@ -3,6 +3,7 @@
 A case is the same one for as long as its `occurrence` is: an instance that halts again after a retry is another case.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class CaseKind(StrEnum):
 
     HALTED = "halted"
     CANCELLING = "cancelling"
+    NOT_UNDONE = "not undone"
     SERVICE = "attention"
     EXTERNAL = "external"
     FAILED_BODY = "failed body"
@@ -63,6 +65,8 @@ class Case:
         match CaseKind(self.kind):
             case CaseKind.HALTED:
                 return f"{self.instance} is halted"
+            case CaseKind.NOT_UNDONE:
+                return f"{self.instance} could not undo all it did"
             case CaseKind.CANCELLING:
                 return f"{self.instance} is being cancelled for too long"
             case CaseKind.SERVICE | CaseKind.EXTERNAL:
@@ -89,7 +93,7 @@ class Scene:
 def cases(scene: Scene) -> list[Case]:
     """All of them, at most so many of each kind; those of one kind in the order in which they came."""
     found: list[Case] = []
-    for look in (_halted, _cancelling, _services, _externals, _failed_bodies, _overdue, _schedules):
+    for look in (_halted, _cancelling, _not_undone, _services, _externals, _failed_bodies, _overdue, _schedules):
         found += look(scene)
     return found
 
@@ -135,6 +139,20 @@ def _cancelling(scene: Scene) -> Iterator[Case]:
             remedy=f"`procession show {row.name}` says whom it waits for; `procession cancel {row.name} --force` ends it without.",
             command=f"procession show {row.name}",
         )
+
+
+def _not_undone(scene: Scene) -> Iterator[Case]:
+    """What a cancelled or failed instance could not undo: it stands, and only a person can see to it."""
+    for row in _instances(scene.view, InstanceFilter(has_not_undone=True), scene.most):
+        for each in json.loads(row.not_undone or "[]"):
+            yield _of_instance(
+                CaseKind.NOT_UNDONE,
+                row,
+                since_us=each["at_us"],
+                message=f"{row.name}: {each['operation']}, call {each['call']}, did not undo what it should: {each['why']}.",
+                remedy=f"Undo it by other means; `procession show {row.name} --history` says what was done.",
+                command=f"procession show {row.name} --history",
+            )
 
 
 def _of_instance(kind: CaseKind, row: InstanceRow, *, since_us: int, message: str, remedy: str, command: str) -> Case:

@@ -18,7 +18,9 @@ from procession.kernel import (
     Instance,
     Outcome,
     PublishMessage,
+    RecordNotUndone,
     RecordResult,
+    RenewInstance,
     RequestCall,
     SetAttributes,
     WithdrawCall,
@@ -98,3 +100,7 @@ def _sentence(command: Command) -> str:
             return f"fails: {failure.message}"
         case CancelInstance():
             return "ends as cancelled"
+        case RecordNotUndone(call):
+            return f"notes that call {call} undid nothing"
+        case RenewInstance():
+            return "begins anew"

@@ -18,6 +18,8 @@ from procession.kernel import (
     InstanceStarted,
     InstanceSuspended,
     MessagePublished,
+    NotUndone,
+    Renewed,
     ResultRecorded,
 )
 from procession.services.records import HistoryEntry, moment
@@ -84,6 +86,10 @@ def _content_of(row: EventRow) -> tuple[str, object]:
             return _failure_text(failure), json_of(failure.payload)
         case CallWithdrawn(reason=text) | CancellationRequested(reason=text) | InstanceCancelled(reason=text):
             return text, None
+        case Renewed(input=raw):
+            return "", json_of(raw)
+        case NotUndone(operation=operation, why=why):
+            return f"{operation}: {why}", None
         case InstanceSuspended(reason=text):
             return text, None
         case InstanceHalted(code=code, message=message):

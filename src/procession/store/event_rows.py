@@ -32,6 +32,8 @@ from procession.kernel.events import (
     InstanceStarted,
     InstanceSuspended,
     MessagePublished,
+    NotUndone,
+    Renewed,
     ResultRecorded,
     Retried,
     TimerFired,
@@ -138,6 +140,13 @@ def _cancelled(event: InstanceCancelled) -> _Parts:
     return members, None, event.reason.encode() if event.reason else None
 
 
+def _renewed(event: Renewed) -> _Parts:
+    # The inputs are JSON texts without a line feed, as all that crosses: one line each, what begins the run first.
+    undone = b"".join(b"\n" + each for _, _, each in event.compensations)
+    named = json.dumps([[kind, operation] for kind, operation, _ in event.compensations], separators=(",", ":"))
+    return f',"next_call":{event.next_call},"undo":{named}', None, event.input + undone
+
+
 def _instance_failed(event: InstanceFailed) -> _Parts:
     return _failure_members(event.failure), None, _text_and_bytes(event.failure.message, event.failure.payload)
 
@@ -169,6 +178,12 @@ _ENCODERS: dict[type, Callable[[Any], _Parts]] = {
     InstanceHalted: _halted,
     Retried: lambda _: ("", None, None),
     CancellationRequested: lambda event: ("", None, event.reason.encode() if event.reason else None),
+    NotUndone: lambda event: (
+        f',"undoing":{event.call},"operation":{quoted(event.operation)}',
+        None,  # the call itself has ended
+        event.why.encode(),
+    ),
+    Renewed: _renewed,
     InstanceSuspended: lambda event: ("", None, event.reason.encode() if event.reason else None),
     InstanceResumed: lambda event: (f',"moved":{event.moved_us}', None, None),
     InstanceCancelled: _cancelled,
@@ -197,6 +212,13 @@ def _decode_requested(header: dict[str, Any], payload: bytes | None) -> Event:
 def _decode_withdrawn(header: dict[str, Any], payload: bytes | None) -> Event:
     reason = "" if payload is None else payload.decode()
     return CallWithdrawn(header["at"], header["call"], reason, header["by_program"])
+
+
+def _decode_renewed(header: dict[str, Any], payload: bytes | None) -> Event:
+    first, *inputs = _present(payload).split(b"\n")
+    named = zip(header["undo"], inputs, strict=True)
+    undone = tuple((kind, operation, each) for (kind, operation), each in named)
+    return Renewed(header["at"], first, header["next_call"], undone)
 
 
 def _decode_halted(header: dict[str, Any], payload: bytes | None) -> Event:
@@ -232,6 +254,10 @@ _DECODERS: dict[str, Callable[[dict[str, Any], bytes | None], Event]] = {
     "CancellationRequested": lambda header, payload: CancellationRequested(
         header["at"], "" if payload is None else payload.decode()
     ),
+    "NotUndone": lambda header, payload: NotUndone(
+        header["at"], header["undoing"], header["operation"], _present(payload).decode()
+    ),
+    "Renewed": _decode_renewed,
     "InstanceSuspended": lambda header, payload: InstanceSuspended(
         header["at"], "" if payload is None else payload.decode()
     ),

@@ -134,6 +134,7 @@ instance = _table(
 _index("instance_open_key", instance, "process", "open_key", unique=True, where="open_key IS NOT NULL")
 _index("instance_business_key", instance, "process", "business_key", "id", where="business_key IS NOT NULL")
 _index("instance_state", instance, "state", "id")
+_index("instance_not_undone", instance, "id", where="not_undone IS NOT NULL")
 _index("instance_cancelling", instance, "cancelling_us", where="cancelling_us IS NOT NULL AND ended_us IS NULL")
 _index("instance_process_state", instance, "process", "state", "id")
 _index("instance_parent", instance, "parent", "ended_us", "parent_call", where="parent IS NOT NULL")

@@ -3,7 +3,20 @@
 import asyncio
 from dataclasses import dataclass
 
-from procession import Function, after, attribute, deadline, each, first, pick, process, publish, receive, together
+from procession import (
+    Function,
+    after,
+    attribute,
+    compensate,
+    deadline,
+    each,
+    first,
+    pick,
+    process,
+    publish,
+    receive,
+    together,
+)
 from procession.control import n_of
 from procession.people import Selection, role
 
@@ -117,6 +130,9 @@ async def leave(days: int, reason: str) -> str:
     child: int = await leave.request(days, reason)  # refused
     print(started, child)
     role(3)  # refused
+    compensate(book, "three")  # refused
+    await leave.finish(3)  # refused
+    await leave.renew("three", reason)  # refused
     return approved + str(one) + str(two) + str(number) + str(wrong) + raced + str(some) + str(chosen) + str(booked)
 
 

@@ -16,6 +16,7 @@ from procession import (
     ProcessFailed,
     after,
     attribute,
+    compensate,
     deadline,
     each,
     first,
@@ -197,6 +198,19 @@ async def offers(moment: datetime) -> None:
     assert_type(await pick(urgent, after("1 day")), str | Elapsed)
     assert_type(await each(judge.options(due="1 hour"), [1, 2]), list[str])
     assert_type(who_judges(3, strict=True), Selection)
+
+
+@book.undo
+@team.service()
+async def unbook(opinion: Opinion) -> None: ...
+
+
+@process(owner=team)
+async def ends(days: int) -> str:
+    compensate(unbook, await book(days))
+    if days > 3:
+        await ends.finish("early")
+    await ends.renew(days + 1)
 
 
 @process(owner=team)

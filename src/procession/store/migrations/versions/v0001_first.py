@@ -120,6 +120,9 @@ def _create_instance() -> None:
         **_where(sa.text("business_key IS NOT NULL")),
     )
     op.create_index(
+        "instance_not_undone", "instance", ["id"], unique=False, **_where(sa.text("not_undone IS NOT NULL"))
+    )
+    op.create_index(
         "instance_cancelling",
         "instance",
         ["cancelling_us"],

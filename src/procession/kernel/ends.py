@@ -1,0 +1,73 @@
+"""How an instance ends otherwise than by its root, and what is undone when it is cancelled or fails."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from .branch import Branch
+from .commands import Compensation, RecordNotUndone, Terms
+from .events import Failure
+from .loop import Ending, Entry, Loop
+
+UNDOING = "undo"
+"""The path of the branch that undoes."""
+
+
+class Undoing(Entry):
+    """A call that undoes: whoever waits for it goes on however it ends."""
+
+    __slots__ = ("ended",)
+    ended: Ending
+
+    def __await__(self) -> Generator[Any, None, Ending]:
+        yield self
+        return self.ended
+
+    def has_ended(self, ending: Ending, performer: str | None) -> None:
+        self.ended = ending
+        self.home.ready += self.waiters
+        self.waiters.clear()
+
+
+async def undo_all(loop: Loop, todo: list[Compensation]) -> None:
+    """Newest first, one after the other; what cannot be undone is recorded, and the rest goes on."""
+    branch = loop.current
+    while todo and branch is not None:
+        each = todo.pop()
+        branch.created_at = each.site
+        call = Undoing(loop, each.kind, each.operation, True)
+        call.ask(each.input, Terms())
+        ended = await call
+        if not isinstance(ended, bytes):
+            why = (
+                f"{ended.type_name}: {ended.message}"
+                if isinstance(ended, Failure)
+                else f"withdrawn: {ended}"
+                if ended
+                else "withdrawn"
+            )
+            loop.history.ask(RecordNotUndone(call.number, each.operation, why))
+
+
+def begin_to_undo(loop: Loop, branch: Branch) -> None:
+    """Sets the branch going, which nothing cancels."""
+    branch.path = UNDOING
+    if loop.unwound is not None:
+        loop.unwound.add(branch.number)
+    branch.turn()
+
+
+def discard_all(loop: Loop) -> None:
+    """Drops all that an instance has in memory, so that it may begin anew: its clean-ups are silenced."""
+    loop.dead = True
+    for branch in reversed(tuple(loop.branches.values())):
+        if branch.get_coro() is not None:
+            branch.discard()
+    loop.dead = False
+    for each in loop.unbegun:
+        each[0].close()
+    for rest in (loop.unbegun, loop.branches, loop.ready, loop.failed):
+        rest.clear()
+    loop.root = loop.result = loop.final = None
+    loop.number_anew()

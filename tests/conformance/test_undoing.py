@@ -1,0 +1,161 @@
+"""What services did is undone when an instance is cancelled or fails; what cannot be is shown to people (law 55)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from procession import Function, ProcessFailed, compensate, process
+from procession.errors import AuthorError, NotDeclarable, OutsideProcess
+from procession.kernel import NotUndone
+from procession.language.registry import Registry
+from procession.services.commands import CancelInstance, FailCall, RetryCall
+from tests.conformance.world import Host, World, module_of
+
+shop = Function("Shop", owner="ann@acme.example")
+did: list[str] = []
+broken: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Reservation:
+    what: str
+    number: int
+
+
+class TooLate(Exception):
+    """It cannot be given back any more."""
+
+
+@shop.service()
+async def reserve(what: str) -> Reservation:
+    did.append(f"reserve {what}")
+    return Reservation(what, len(did))
+
+
+@reserve.undo
+@shop.service(attempts=1, raises=[TooLate])
+async def release(reservation: Reservation) -> None:
+    if reservation.what in broken:
+        raise TooLate
+    if f"down {reservation.what}" in broken:
+        raise ConnectionError
+    did.append(f"release {reservation.what} {reservation.number}")
+
+
+@shop.task()
+async def tell(whom: str) -> str: ...
+
+
+@shop.task()
+async def go_on() -> bool: ...
+
+
+@process(owner=shop)
+async def travel() -> str:
+    await reserve("hotel")
+    compensate(tell, "the guide")
+    await reserve("train")
+    if not await go_on():
+        raise ProcessFailed("no")
+    return "there"
+
+
+async def travelling(host: Host, *breaks: str) -> tuple[World, str]:
+    did.clear()
+    broken.clear()
+    broken.update(breaks)
+    world = await host.open(shop, travel)
+    name = await world.start(travel)
+    await world.until(lambda: world.waits(name).items)
+    return world, name
+
+
+async def end(world: World, name: str, how: str) -> None:
+    if how == "failed":
+        await world.complete(name, False, "sue")
+    else:
+        await world.give(CancelInstance(name))
+
+
+@pytest.mark.parametrize("how", ["failed", "cancelled"])
+async def test_services_and_people_undo_newest_first_with_what_was_returned(host: Host, how: str) -> None:
+    world, name = await travelling(host)
+    await end(world, name, how)
+    await world.until(lambda: [item.operation for item in world.waits(name).items] == ["Shop.tell"])
+    assert did == ["reserve hotel", "reserve train", "release train 2"]
+    await world.restart(shop, travel)
+    await world.complete(name, "they know", "sue")
+    await world.until_ended(name)
+    assert did[3:] == ["release hotel 1"]
+    assert world.state(name) == how
+
+
+async def test_what_went_well_is_not_undone(host: Host) -> None:
+    world, name = await travelling(host)
+    await world.complete(name, True, "sue")
+    assert world.result(name) == "there"
+    assert did == ["reserve hotel", "reserve train"]
+
+
+async def test_what_declares_that_it_cannot_undo_is_recorded_and_shown_and_the_rest_goes_on(host: Host) -> None:
+    world, name = await travelling(host, "train")
+    await end(world, name, "cancelled")
+    await world.until(lambda: world.waits(name).items)
+    await world.complete(name, "they know", "sue")
+    await world.until_ended(name)
+    assert did[2:] == ["release hotel 1"]
+    assert [event.operation for event in world.history(name) if isinstance(event, NotUndone)] == ["Shop.release"]
+    (shown,) = json.loads(world.row(name).not_undone or "[]")
+    assert "TooLate" in shown["why"]
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+async def test_an_undo_that_is_down_needs_attention_like_any_service(host: Host, given_up: bool) -> None:
+    world, name = await travelling(host, "down train")
+    await end(world, name, "failed")
+    await world.until_attention(name)
+    call = world.waits(name).service_calls[0].call
+    broken.clear()
+    await world.give(FailCall(name, call, "by letter") if given_up else RetryCall(name, call))
+    await world.running.apply_due()
+    await world.until(lambda: world.waits(name).items)
+    await world.complete(name, "they know", "sue")
+    await world.until_ended(name)
+    assert (world.row(name).not_undone is not None) == given_up
+    assert world.state(name) == "failed"
+
+
+def test_an_undo_takes_the_result_of_its_service_and_nothing_else() -> None:
+    team = Function("Team", owner="ann@acme.example")
+
+    @team.service()
+    async def book(what: str) -> int: ...
+
+    @book.undo
+    @team.service()
+    async def cancel(what: str) -> None: ...
+
+    with pytest.raises(AuthorError, match="undo Team"):
+        Registry.of([module_of([team])])
+
+
+def test_a_service_has_one_undo() -> None:
+    team = Function("Team", owner="ann@acme.example")
+
+    @team.service()
+    async def book(what: str) -> int: ...
+
+    @book.undo
+    @team.service()
+    async def cancel(number: int) -> None: ...
+
+    with pytest.raises(NotDeclarable, match="has the undo"):
+        book.undo(cancel)
+
+
+def test_outside_of_a_process_nothing_can_be_noted() -> None:
+    with pytest.raises(OutsideProcess):
+        compensate(tell, "them")
