@@ -151,8 +151,9 @@ async def test_a_repeated_completion_is_answered_as_the_first_and_another_one_is
     again = await complete(world, call["token"], 5)
     assert (told["repeated"], again["repeated"]) == (False, True)
     assert world.result(mine) == 5
-    (other,) = await fetch(world) or [None]
-    assert other is None
+    with pytest.raises(StaleLease, match="with something else"):
+        await complete(world, call["token"], 6)
+    assert await fetch(world) == []
 
 
 async def test_after_so_many_leases_a_call_needs_attention_and_its_last_worker_may_still_complete_it(
@@ -176,6 +177,8 @@ async def test_a_worker_that_fails_gives_the_call_back_and_a_declared_error_is_a
     mine = await world.start(file, document="a")
     (call,) = await fetch(world)
     await world.give(FailExternal(call["token"], "paper jam"), "w1")
+    with pytest.raises(StaleLease, match="was given back"):
+        await complete(world, call["token"], 1)
     (call,) = await fetch(world)
     assert "paper jam" in str(world.waits(mine).external_calls[0].last_error)
     with pytest.raises(InvalidValue, match="declares no error"):

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from procession.calendars.durations import Duration, DurationUnclear
 from procession.engine.contract import Decision, Request, View
+from procession.engine.deciding import IdentifierUsedTwice
 from procession.errors import InvalidValue, PerformerError
 from procession.kernel import CallCompleted, CallFailed, CallStarted, Failure
 from procession.language.externals import External
@@ -86,7 +87,10 @@ async def use_lease(desk: Desk, order: Order, command: Lease) -> Answer:
         case _:
             assert_never(command)
     once = replace(order, client_id=f"{how} {command.token}")
-    done = await desk.submit(once, decide, instance=held.instance.id)
+    try:
+        done = await desk.submit(once, decide, instance=held.instance.id)
+    except IdentifierUsedTwice:
+        raise held.stale(f"Call {held.call} of {held.instance.name} has {how} with something else") from None
     return {**done.outcome, "token": command.token, "repeated": done.repeated, "halted": done.halted}
 
 
@@ -116,12 +120,15 @@ class _Held:
         """The row of the call. Raises `StaleLease` where this lease is not the last one."""
         row = view.external_call(self.instance.id, self.call)
         if row is None:
-            raise self._stale(f"Call {self.call} of {self.instance.name} has ended")
+            raise self.stale(f"Call {self.call} of {self.instance.name} has ended")
+        if row.fencing != self.fencing and row.lease_until_us == 0:
+            raise self.stale(f"Call {self.call} of {self.instance.name} was given back")
         if row.fencing != self.fencing:
-            raise self._stale(f"Call {self.call} of {self.instance.name} was handed out again, to {row.worker}")
+            raise self.stale(f"Call {self.call} of {self.instance.name} was handed out again, to {row.worker}")
         return row
 
-    def _stale(self, why: str) -> StaleLease:
+    def stale(self, why: str) -> StaleLease:
+        """The refusal of what comes under this lease."""
         return StaleLease(
             f"{why}: the lease {self.token} is over.",
             subject=self.token,
@@ -206,7 +213,10 @@ def _failing(registry: Registry, held: _Held, command: FailExternal) -> Callable
             return Decision(outcome={"ended": True}, events=(CallFailed(view.now_us, row.call, failure, row.worker),))
         text = clean_text(command.error)
         kept = json.dumps({"type": row.worker, "message": text, "at_us": view.now_us, "attempt": row.attempts})
-        return Decision(outcome={"ended": False}, externals=(row._replace(lease_until_us=0, last_error=kept),))
+        return Decision(
+            outcome={"ended": False},
+            externals=(row._replace(lease_until_us=0, fencing=row.fencing + 1, last_error=kept),),
+        )
 
     return decide
 
