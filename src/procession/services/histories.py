@@ -183,8 +183,10 @@ def _application_at(near: Path) -> Application:
 
 
 def _decoded(history: RecordedHistory) -> list[Event]:
+    """The events, from where the instance last began anew: what was before then need not replay any more."""
+    begins = max((place for place, event in enumerate(history.events) if event.kind == "Renewed"), default=0)
     try:
-        return [decode_event(event) for event in history.events]
+        return [decode_event(event) for event in history.events[begins:]]
     except StoreDamaged as error:
         raise NotAHistory(f"The history of {history.instance}: {error.message}", subject=history.instance) from error
 
