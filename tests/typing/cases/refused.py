@@ -24,6 +24,14 @@ team = Function("Team", owner="ann@acme.example")
 nobody = Function("Team")  # refused
 
 
+@team.external(lease=5)  # refused
+async def leased(document: str) -> bool: ...
+
+
+@team.external(lease="5 minutes")
+async def scan(document: str) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Opinion:
     good: bool
@@ -102,6 +110,8 @@ async def leave(days: int, reason: str) -> str:
     await pick(book(days), after("2 days"))  # refused
     await pick(approve(days), judge.request(days))  # refused
     chosen: bool = await pick(approve.request(days), after("2 days"))  # refused
+    await scan(days)  # refused
+    scanned: str = await scan("page")  # refused
     await receive(Opinion)  # refused
     await receive(Opinion, key=17)  # refused
     received: bool = await receive(Opinion, key="17")  # refused

@@ -147,6 +147,18 @@ async def choices(moment: datetime) -> None:
     assert_type(await pick([judge.request(n) for n in (1, 2)]), str)
 
 
+@team.external(lease="5 minutes", due="2 days", raises=[NoMoney])
+async def scan(document: str, *, colour: bool = False) -> Opinion: ...
+
+
+@process(owner=team)
+async def outside_programs(document: str) -> None:
+    assert_type(await scan(document, colour=True), Opinion)
+    call: WorkCall[Opinion] = scan.request(document)
+    assert_type(await pick(call, judge.request(1), after("1 day")), Opinion | str | Elapsed)
+    assert_type(await each(scan, ["a", "b"], name="scans"), list[Opinion])
+
+
 @process(owner=team)
 async def messages(key: str) -> None:
     publish(Opinion(good=True), key=key, expires="1 day")
