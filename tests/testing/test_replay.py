@@ -11,7 +11,7 @@ from procession import process
 from procession.services.histories import HistoryDiffers, NotAHistory, history_of_row
 from procession.testing import World
 from procession.testing import world as made
-from tests.testing.leaving import booked, leave, slip, team
+from tests.testing.leaving import approve, booked, leave, slip, team
 
 PROCESS = """
 from procession import Function, process
@@ -65,6 +65,27 @@ def test_the_first_difference_is_told_with_its_place(history: Path) -> None:
 def test_a_process_that_is_gone_is_told(history: Path) -> None:
     with made() as other, pytest.raises(HistoryDiffers, match="no process 'leave' any more"):
         other.replay(history, slip)
+
+
+def test_a_history_replays_from_where_its_instance_last_began_anew(tmp_path: Path) -> None:
+    @process(owner=team)
+    async def monthly(month: int) -> int:
+        await approve(month, "before the change" if month == 1 else "after it")
+        await monthly.renew(month + 1)
+
+    with made() as world:
+        bob = world.person("bob", roles=["Team"])
+        bob.start(monthly, 1)
+        bob.complete(approve, True)
+        path = exported(world, "monthly-1", tmp_path / "monthly.json")
+
+    @process(owner=team, was=("monthly",))
+    async def changed(month: int) -> int:
+        await approve(month, "after it")
+        await changed.renew(month + 1)
+
+    with made() as world:
+        world.replay(path, changed)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"format": 2}', '{"format": 1, "events": [{}]}'])
