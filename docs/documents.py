@@ -22,6 +22,7 @@ from procession.services import (
     records,
     scaffold,
     schedules,
+    scopes,
 )
 
 READ = {
@@ -38,6 +39,7 @@ READ = {
     "procession config show": configuration.Configuration,
     "procession limit": limiting.LimitList,
     "procession schedule list": schedules.ScheduleList,
+    "procession pause list": scopes.PauseList,
     "procession new": scaffold.NewApplication,
     "procession demo": demo.DemoSummary,
 }
@@ -70,6 +72,14 @@ ACTED = {
     },
     "procession work claim, start, save-draft, complete, put-back, withdraw": _ITEM,
     "procession retry, complete-call, fail-call, suspend, resume, cancel": _REPAIR,
+    "procession skip": {**_REPAIR, "skipped": "number: the call"},
+    "procession pause, unpause": {
+        "scope": "text: process, operation or system",
+        "name": "text",
+        "paused": "yes or no",
+        "instances": "number: those that stand still, or go on, by it",
+        "repeated": "yes or no: whether this very order was given before",
+    },
     "procession suspend, resume, cancel, retry of many": {
         "verb": "text",
         "bulk": "number: what `--undo` takes",

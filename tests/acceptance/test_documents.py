@@ -60,6 +60,7 @@ def test_every_command_that_reads_prints_the_record_on_the_page(leave: Terminal,
         "procession config show": ("config", "show"),
         "procession limit": ("limit",),
         "procession schedule list": ("schedule", "list"),
+        "procession pause list": ("pause", "list"),
         "procession new": ("new", "other"),
     }
     for command, record in documents.READ.items():

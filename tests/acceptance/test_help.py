@@ -27,6 +27,7 @@ WITHOUT_ACTOR = {
     "attention",
     "backup",
     "restore",
+    "pause list",
     "work show",
     "export log",
     "export history",

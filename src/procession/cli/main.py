@@ -18,6 +18,7 @@ from procession.cli import (
     instances,
     limits,
     messages,
+    pauses,
     schedules,
     work,
 )
@@ -43,6 +44,7 @@ for noun in (
     calls,
     event_logs,
     configuration,
+    pauses,
     schedules,
     limits,
 ):

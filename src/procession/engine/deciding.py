@@ -42,6 +42,7 @@ from procession.store.messages import MessageRow
 from procession.store.receives import ReceiveRow
 from procession.store.requests import RequestRow
 from procession.store.service_calls import ServiceCallRow
+from procession.store.timers import TimerRow
 from procession.store.worklist import WorkItemRow
 
 
@@ -104,6 +105,9 @@ class BatchView:
     def instances_with_due_timers(self, *, limit: int) -> list[int]:
         due = self.batch.timers.due(self.now_us, limit=limit)
         return list(dict.fromkeys(timer.instance for timer in due))
+
+    def timer(self, instance: int, call: int) -> TimerRow | None:
+        return next((each for each in self.batch.timers.of_instance(instance) if each.call == call), None)
 
     def kept(self, key: str) -> str | None:
         return self.batch.find_meta(key)

@@ -33,13 +33,17 @@ class Limits:
 
     def __init__(self, limits: Mapping[str, Limit] | None = None) -> None:
         self.in_force: Mapping[str, Limit] = limits or {}
+        self.paused: frozenset[str] = frozenset()
+        """Services and systems that a person has paused: no attempt at them begins."""
         self.left_behind: Callable[[], Mapping[str, int]] = dict
         """How many attempts at each service were given up and have not ended: they count until they do."""
         self._begun: dict[str, deque[int]] = {}
 
     def holds(self, service: AnyService) -> bool:
         """Whether attempts at this service may have to wait for their turn."""
-        return bool(self.in_force) and any(name in self.in_force for name in names_of(service))
+        if not self.in_force and not self.paused:
+            return False
+        return any(name in self.in_force or name in self.paused for name in names_of(service))
 
     def turns(self, view: View, find: Callable[[str], AnyService | None]) -> "Turns":
         """Who may begin now."""
@@ -84,6 +88,9 @@ class Turns:
         if not self.limits.holds(service):
             return True
         names = names_of(service)
+        if not self.limits.paused.isdisjoint(names):
+            self.held.add(service.id)
+            return False
         for name in names:
             limit = self.limits.in_force.get(name)
             if limit is not None and limit.at_once is not None and self.running[name] >= limit.at_once:

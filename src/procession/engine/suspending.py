@@ -76,6 +76,25 @@ def suspend_with_parent(turn: Turn, live: LiveInstances, row: InstanceRow, paren
         _suspend(turn, live, row, InstanceSuspended(row.now_us, above.reason), within)
 
 
+def pause_key(scope: str, name: str) -> str:
+    """Under which the store keeps that something is paused."""
+    return f"pause:{scope}:{name}"
+
+
+def paused_process(name: str) -> str:
+    """The reason for which an instance of a paused process stands still."""
+    return f"the process {name} is paused"
+
+
+def suspend_as_paused(turn: Turn, live: LiveInstances, row: InstanceRow) -> None:
+    """An instance that another one starts while its process is paused stands still from its first wait on."""
+    kept = turn.batch.find_meta(pause_key("process", row.process))
+    if kept is not None and row.state in GOES_ON:
+        pause, why = json.loads(kept), paused_process(row.process)
+        suspension = Suspension(row.now_us, str(pause["by"]), why, pause["timers"] == "stop")
+        _suspend(turn, live, row, InstanceSuspended(row.now_us, why), suspension)
+
+
 def _tree(turn: Turn, row: InstanceRow) -> list[InstanceRow]:
     """All that came of an instance and has not ended."""
     found: list[InstanceRow] = []

@@ -53,7 +53,7 @@ _OPEN = (InstanceState.RUNNING, InstanceState.CANCELLING)
 _STATES: Mapping[Verb, tuple[InstanceState, ...]] = {
     Verb.SUSPEND: _OPEN,
     Verb.RESUME: (InstanceState.SUSPENDED,),
-    Verb.CANCEL: (InstanceState.RUNNING, InstanceState.SUSPENDED),
+    Verb.CANCEL: (InstanceState.RUNNING,),
     Verb.RETRY: (*_OPEN, InstanceState.HALTED),
 }
 _UNDOES: Mapping[Verb, type[Command]] = {Verb.SUSPEND: ResumeInstance, Verb.RESUME: SuspendInstance}

@@ -90,6 +90,15 @@ class CompleteCall:
 
 
 @dataclass(frozen=True, slots=True)
+class SkipCall:
+    """End an open call by hand, with a result, for a reason; a timer fires now."""
+
+    instance: str
+    call: int
+    value: str = "null"
+
+
+@dataclass(frozen=True, slots=True)
 class FailCall:
     """End an open call by hand, as failed: the process sees `OperationFailed`."""
 
@@ -214,6 +223,23 @@ class SetLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Pause a process, an operation or an outside system, by its scope and name."""
+
+    scope: str
+    name: str
+    timers: str = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Unpause:
+    """Have what was paused go on."""
+
+    scope: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordBulk:
     """Note that something is going to be done to many: what, to whom by which filter, to how many."""
 
@@ -238,6 +264,7 @@ Command = (
     | RetryInstance
     | RetryCall
     | CompleteCall
+    | SkipCall
     | FailCall
     | CancelInstance
     | SuspendInstance
@@ -253,6 +280,8 @@ Command = (
     | SendMessage
     | SetLimit
     | RecordBulk
+    | Pause
+    | Unpause
     | AcceptClock
 )
 

@@ -18,6 +18,7 @@ from procession.language.registry import Registry
 from procession.services.commands import CompleteExternal, FailExternal, FetchExternal, HeartbeatExternal, Order
 from procession.services.desk import Answer, Desk
 from procession.services.records import moment
+from procession.services.scopes import require_operation
 from procession.store.external_calls import ExternalCallRow, ExternalState
 from procession.store.instances import InstanceRow
 
@@ -140,6 +141,7 @@ async def _offered(desk: Desk, order: Order, operation: str, limit: int) -> list
     found: list[ExternalCallRow] = []
 
     def decide(view: View) -> Decision:
+        require_operation(view, {operation, desk.registry.former_names.get(operation, operation)})
         found[:] = view.offered_externals(operation, limit=limit)
         return Decision()
 

@@ -16,7 +16,7 @@ from procession.errors import ProcessionError
 from procession.kernel import InstanceState
 from procession.language.provided import Provisions
 from procession.services.application import Application
-from procession.services.commands import Order, ResumeSchedule, RetryInstance, SetLimit
+from procession.services.commands import Order, Pause, ResumeSchedule, RetryInstance, SetLimit, Unpause
 from procession.services.desk import Answer
 from procession.services.limiting import KEPT, in_force, limits_of
 from procession.services.naming import find_instance
@@ -24,6 +24,8 @@ from procession.services.office import Office
 from procession.services.reloading import Loaded, SourceNotTaken, is_newer_on_disk, load, load_anew, restore_modules
 from procession.services.resources import opened
 from procession.services.schedules import ScheduledStarts
+from procession.services.scopes import KEPT as PAUSES
+from procession.services.scopes import paused_in
 from procession.services.telling import AttentionTeller
 from procession.store import OpenOptions
 
@@ -78,9 +80,9 @@ class Host:
         if isinstance(order.command, RetryInstance) and self._stands_still(order.command.instance):
             await self.take_present_source()
         answer = await self._logged(order)
-        if isinstance(order.command, SetLimit):
+        if isinstance(order.command, SetLimit | Pause | Unpause):
             self._take_limits()
-        if isinstance(order.command, ResumeSchedule | SetLimit):
+        if isinstance(order.command, ResumeSchedule | SetLimit | Pause | Unpause):
             self.engine.look_again()
         return answer
 
@@ -88,6 +90,7 @@ class Host:
         """The limits that hold from now on: those of the settings, and over them what was changed since."""
         with self.engine.store.readers.snapshot() as view:
             self.engine.limits.in_force = in_force(self.office.limits, view.metas(KEPT))
+            self.engine.limits.paused = paused_in(view.metas(PAUSES))
 
     async def _logged(self, order: Order) -> Answer:
         """Do what is ordered; who ordered what, and what came of it, goes to the log."""

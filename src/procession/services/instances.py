@@ -11,6 +11,7 @@ from procession.language.process import Process, input_digest
 from procession.language.registry import Registry
 from procession.services.commands import Order, StartInstance
 from procession.services.desk import Answer, Desk
+from procession.services.scopes import require_process
 from procession.store.instances import InstanceRow
 
 
@@ -65,6 +66,7 @@ def starting(new: NewInstance) -> Callable[[View], Decision]:
     def decide(view: View) -> Decision:
         holder = _holder(view, process, key) if key is not None else None
         if holder is None:
+            require_process(view, (process.name, *process.was))
             return Decision(start=new)
         if holder.secret is not None and input_digest(holder.secret, encoded) == holder.input_digest:
             return Decision(outcome={"repeated": True}, about=holder.id)

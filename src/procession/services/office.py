@@ -15,6 +15,8 @@ from procession.services import (
     pausing,
     repairs,
     schedules,
+    scopes,
+    skipping,
     worklist,
 )
 from procession.services.commands import (
@@ -31,6 +33,7 @@ from procession.services.commands import (
     FetchExternal,
     HeartbeatExternal,
     Order,
+    Pause,
     PauseSchedule,
     PutBackItem,
     RecordBulk,
@@ -41,9 +44,11 @@ from procession.services.commands import (
     SaveDraft,
     SendMessage,
     SetLimit,
+    SkipCall,
     StartInstance,
     StartItem,
     SuspendInstance,
+    Unpause,
     WithdrawItem,
 )
 from procession.services.desk import Answer, Desk
@@ -89,6 +94,10 @@ class Office(Desk):
                 return await pausing.pause(self, order, order.command)
             case SetLimit():
                 return await limiting.change(self, order, order.command)
+            case SkipCall():
+                return await skipping.skip(self, order, order.command)
+            case Pause() | Unpause():
+                return await scopes.change(self, order, order.command)
             case RecordBulk():
                 return await choosing.record(self, order, order.command)
             case AcceptClock():

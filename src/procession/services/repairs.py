@@ -63,7 +63,7 @@ def _decision(desk: Desk, order: Order, command: Repair, row: InstanceRow) -> tu
         case RetryCall(call=call):
             return lambda view: _retry_call(view, row, call), True
         case CompleteCall(call=call, value=value):
-            return _completion(desk, order, row, call, value), False
+            return completion(desk, order, row, call, value), False
         case FailCall(call=call, message=message):
             return lambda view: _fail(view, order, row, call, message), False
         case CancelInstance(force=True):
@@ -128,7 +128,7 @@ def _retry_call(view: View, row: InstanceRow, call: int) -> Decision:
     if (external := view.external_call(row.id, call)) is not None:
         return _retry_external(row, external, view.now_us)
     if service_call is None:
-        raise _no_open_call(row, call, "service call")
+        raise no_open_call(row, call, "service call")
     if service_call.state == ServiceState.RUNNING:
         raise NothingToRetry(
             f"An attempt at call {call} of {row.name} runs now.", subject=row.name, remedy="Wait for what comes of it."
@@ -146,7 +146,8 @@ def _retry_external(row: InstanceRow, external: ExternalCallRow, now_us: int) ->
     return Decision(externals=(external._replace(attempts=0, lease_until_us=0),))
 
 
-def _completion(desk: Desk, order: Order, row: InstanceRow, call: int, value: str) -> Callable[[View], Decision]:
+def completion(desk: Desk, order: Order, row: InstanceRow, call: int, value: str) -> Callable[[View], Decision]:
+    """The decision to end an open call with this result. Raises `InvalidValue`; the decision raises `NoOpenCall`."""
     with desk.readers.snapshot() as reading:
         waits = reading.waits(row.id)
     open_calls = {row.call: row.operation for row in waits.items}
@@ -159,7 +160,7 @@ def _completion(desk: Desk, order: Order, row: InstanceRow, call: int, value: st
 
         def refuse(view: View) -> Decision:
             # Not before the engine has looked whether this very order was carried out already and is only repeated.
-            raise _no_open_call(row, call, missing)
+            raise no_open_call(row, call, missing)
 
         return refuse
     result = parsed(operation.result, value, whole="result", subject=operation.id)
@@ -188,11 +189,12 @@ def _item_change(
     if item is not None:
         return (rule(item),)
     if view.service_call(row.id, call) is None and view.external_call(row.id, call) is None:
-        raise _no_open_call(row, call, "call")
+        raise no_open_call(row, call, "call")
     return ()
 
 
-def _no_open_call(row: InstanceRow, call: int, what: str) -> NoOpenCall:
+def no_open_call(row: InstanceRow, call: int, what: str) -> NoOpenCall:
+    """The refusal of a call that is not open."""
     return NoOpenCall(
         f"{row.name} has no open {what} of number {call}.",
         subject=row.name,

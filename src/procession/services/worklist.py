@@ -19,6 +19,7 @@ from procession.services.commands import (
     WithdrawItem,
 )
 from procession.services.desk import Answer, Desk
+from procession.services.scopes import IsPaused, require_operation
 from procession.store.worklist import WorkItemRow
 from procession.work import worklist as rules
 from procession.work.item import ItemEvent
@@ -55,6 +56,8 @@ async def change(desk: Desk, order: Order, command: ClaimItem | StartItem | Save
 
     def decide(view: View) -> Decision:
         row = _row(view, command.item)
+        if isinstance(command, ClaimItem | StartItem):
+            require_operation(view, _names(desk, row))
         changed = _change_for(row, performer, command)
         events: tuple[Event, ...] = ()
         if ItemEvent.STARTED in changed.events:
@@ -79,6 +82,7 @@ async def complete(desk: Desk, order: Order, command: CompleteItem) -> Answer:
 
     def decide(view: View) -> Decision:
         row = _row(view, command.item)
+        require_operation(view, _names(desk, row))
         changed = rules.complete(row, performer, seen_version=seen_version)
         completed = CallCompleted(view.now_us, row.call, value, performer.name)
         if ItemEvent.STARTED in changed.events:
@@ -89,6 +93,9 @@ async def complete(desk: Desk, order: Order, command: CompleteItem) -> Answer:
         accepted = await desk.submit(order, decide, instance=item.instance)
     except InstanceIsHalted:
         await _keep_draft(desk, order, command, "the instance is halted")
+        raise
+    except IsPaused:
+        await _keep_draft(desk, order, command, "the operation is paused")
         raise
     return _answer(desk, accepted, command.item, performer)
 
@@ -148,6 +155,12 @@ async def result_of(desk: Desk, task: AnyTask, item: WorkItemRow, answer: object
             subject=task.id,
             remedy=f"The answer is kept as a draft. The owner ({task.function.owner}) corrects {task.where}; then complete it again.",
         ) from error
+
+
+def _names(desk: Desk, item: WorkItemRow) -> set[str]:
+    """The names of an item's operation: the one it was asked for by, and the present one."""
+    task = desk.registry.find_task(item.operation)
+    return {item.operation} if task is None else {item.operation, task.id}
 
 
 def get_item(desk: Desk, item: int) -> WorkItemRow:
