@@ -19,7 +19,7 @@ from itertools import count
 from types import AsyncGeneratorType, CodeType, CoroutineType
 from typing import Any, Protocol
 
-from .commands import HaltingLoop, HaltInstance
+from .commands import Final, HaltingLoop, HaltInstance
 from .events import Failure
 from .history import History, Program
 from .site import Site, await_chain, end_of_path, line_of, site_from
@@ -58,14 +58,6 @@ class Fault:
     message: str
     exception: BaseException | None
     branch: Branch | None
-
-
-@dataclass(frozen=True, slots=True)
-class Final:
-    """The last word of a program: its result, or the input with which it begins anew."""
-
-    value: bytes
-    renews: bool
 
 
 Unbegun = tuple[Any, str, CodeType, int]

@@ -15,8 +15,7 @@ from uuid import UUID
 
 from procession.errors import NotRenewed, OutsideProcess, Withdrawn
 
-from .branch import Final
-from .commands import NO_TERMS, Compensation, PublishMessage, SetAttributes, Terms
+from .commands import NO_TERMS, Compensation, Final, PublishMessage, SetAttributes, Terms
 from .events import CallKind, Failure
 from .instance import Instance
 from .loop import Ending, Entry, Loop

@@ -49,6 +49,14 @@ NO_TERMS = Terms()
 
 
 @dataclass(frozen=True, slots=True)
+class Final:
+    """The last word of a program: its result, or the input with which it begins anew."""
+
+    value: bytes
+    renews: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RequestCall:
     """Have the operation done, or the timer set, and tell the instance how it ended under this number."""
 

@@ -10,6 +10,33 @@ from .commands import Compensation, RecordNotUndone, Terms
 from .events import Failure
 from .loop import Ending, Entry, Loop
 
+
+def begin_unwinding(loop: Loop) -> dict[int, Branch]:
+    """What is to be cancelled, as it was when this was first asked: branches that the clean-up makes from there on are real work."""
+    if loop.to_unwind is None:
+        loop.to_unwind = dict(loop.branches)
+        loop.unwound = set()
+    return loop.to_unwind
+
+
+def unwind(loop: Loop) -> None:
+    """When root has failed, or was cancelled: cancels what is still open, newest first.
+
+    What the unwinding of another branch has cancelled already is left alone, and a branch whose creator is still to be
+    cancelled waits for it: the abort of a parent's scope would otherwise kill the clean-up of its children.
+    """
+    waiting = begin_unwinding(loop)
+    while waiting and loop.fault is None:
+        assert loop.unwound is not None
+        for number in [each.number for each in waiting.values() if each.done() or each.number in loop.unwound]:
+            del waiting[number]
+        found = next((each for each in reversed(waiting.values()) if each.parent not in waiting), None)
+        if found is not None:
+            loop.unwound.add(found.number)
+            found.cancel()
+            loop.run_dry()
+
+
 UNDOING = "undo"
 """The path of the branch that undoes."""
 

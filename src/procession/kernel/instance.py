@@ -13,20 +13,21 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from . import events
-from .branch import Branch, Fault, Final
+from .branch import Branch, Fault
 from .commands import (
     NOTHING_TO_DO,
     CancelInstance,
     Compensation,
     CompleteInstance,
     FailInstance,
+    Final,
     Halt,
     HaltInstance,
     Outcome,
     RecordResult,
     RenewInstance,
 )
-from .ends import begin_to_undo, discard_all, undo_all
+from .ends import begin_to_undo, begin_unwinding, discard_all, undo_all, unwind
 from .events import CallEvent, CallKind, Event, is_recorded
 from .history import Divergence, Program, kept_facts
 from .loop import ASKED_MEANWHILE, Ending, Entry, Loop, Timer, Turn
@@ -77,7 +78,7 @@ class Instance:
 
     __slots__ = (
         "__weakref__", "_cancel_reason", "_chance_of_callbacks", "_chances", "_is_spent", "_kept", "_loop",
-        "_result_is_recorded", "_run", "_seed", "_to_unwind", "state",
+        "_result_is_recorded", "_run", "_seed", "state",
     )  # fmt: skip
 
     def __init__(self, program: Program, *, seed: bytes) -> None:
@@ -91,8 +92,6 @@ class Instance:
         self._result_is_recorded = False
         self._run = 1  # the number of the first call after the last renewal
         self._cancel_reason = ""
-        # What is still to be cancelled, as it was when the instance began to unwind.
-        self._to_unwind: dict[int, Branch] | None = None
         self.state = InstanceState.NEW
 
     @property
@@ -271,7 +270,7 @@ class Instance:
             try:
                 loop.run_dry()
                 if loop.failure is not None or loop.is_cancelling:
-                    self._unwind()
+                    unwind(loop)
                 self._settle()
             except HaltInstance as reason:
                 loop.halt(reason)
@@ -333,38 +332,12 @@ class Instance:
         loop = self._loop
         loop.is_cancelling = True
         self._cancel_reason = event.reason
-        self._begin_unwinding()
+        begin_unwinding(loop)
         loop.ready.append(Turn(loop, self._cancel_root, (), Context()))
 
     def _cancel_root(self) -> None:
         if self._loop.root is not None:
             self._loop.root.cancel()
-
-    def _begin_unwinding(self) -> dict[int, Branch]:
-        """Branches that the clean-up makes from here on are real work."""
-        loop = self._loop
-        if self._to_unwind is None:
-            self._to_unwind = dict(loop.branches)
-            loop.unwound = set()
-        return self._to_unwind
-
-    def _unwind(self) -> None:
-        """When root has failed, or was cancelled: cancels what is still open, newest first.
-
-        What the unwinding of another branch has cancelled already is left alone, and a branch whose creator is still to be
-        cancelled waits for it: the abort of a parent's scope would otherwise kill the clean-up of its children.
-        """
-        loop = self._loop
-        waiting = self._begin_unwinding()
-        while waiting and loop.fault is None:
-            assert loop.unwound is not None
-            for number in [each.number for each in waiting.values() if each.done() or each.number in loop.unwound]:
-                del waiting[number]
-            found = next((each for each in reversed(waiting.values()) if each.parent not in waiting), None)
-            if found is not None:
-                loop.unwound.add(found.number)
-                found.cancel()
-                loop.run_dry()
 
     def _settle(self) -> None:
         """Ends the instance when root and branches have ended; says so when it can never happen."""
@@ -398,7 +371,7 @@ class Instance:
             self._begin_anew(final.value)
             loop.run_dry()
             if loop.failure is not None:
-                self._unwind()
+                unwind(loop)
             self._settle()
             return
         for entry in tuple(loop.open.values()):

@@ -192,7 +192,17 @@ class Timer(Entry):
 class Loop(BranchLoop):
     """asyncio's view of an instance. `enter` and `leave` make it the running loop of this thread, inside another one or not."""
 
-    __slots__ = ("_outer", "_outer_hooks", "_outer_task", "compensations", "ending", "instance", "now_us", "open")
+    __slots__ = (
+        "_outer",
+        "_outer_hooks",
+        "_outer_task",
+        "compensations",
+        "ending",
+        "instance",
+        "now_us",
+        "open",
+        "to_unwind",
+    )
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
@@ -203,6 +213,8 @@ class Loop(BranchLoop):
         self.ending: frozenset[int] = frozenset()
         # What is undone if the instance is cancelled or fails, in the order in which it was done.
         self.compensations: list[Compensation] = []
+        # What is still to be cancelled, once the instance unwinds.
+        self.to_unwind: dict[int, Branch] | None = None
         self._outer: asyncio.AbstractEventLoop | None = None
         self._outer_task: Any = None
         self._outer_hooks: Any = None

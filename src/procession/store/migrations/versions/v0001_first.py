@@ -119,16 +119,10 @@ def _create_instance() -> None:
         unique=False,
         **_where(sa.text("business_key IS NOT NULL")),
     )
-    op.create_index(
-        "instance_not_undone", "instance", ["id"], unique=False, **_where(sa.text("not_undone IS NOT NULL"))
-    )
-    op.create_index(
-        "instance_cancelling",
-        "instance",
-        ["cancelling_us"],
-        unique=False,
-        **_where(sa.text("cancelling_us IS NOT NULL AND ended_us IS NULL")),
-    )
+    undone = _where(sa.text("not_undone IS NOT NULL"))
+    op.create_index("instance_not_undone", "instance", ["id"], unique=False, **undone)
+    cancelling = _where(sa.text("cancelling_us IS NOT NULL AND ended_us IS NULL"))
+    op.create_index("instance_cancelling", "instance", ["cancelling_us"], unique=False, **cancelling)
     op.create_index(
         "instance_open_key", "instance", ["process", "open_key"], unique=True, **_where(sa.text("open_key IS NOT NULL"))
     )
