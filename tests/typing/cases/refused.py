@@ -116,6 +116,7 @@ async def leave(days: int, reason: str) -> str:
     await receive(Opinion, key=17)  # refused
     received: bool = await receive(Opinion, key="17")  # refused
     publish(Opinion(True), "17")  # refused
+    print(scanned, received)
     await each(book, ["one", "two"])  # refused
     await each(book(days), [1, 2])  # refused
     booked: list[bool] = await each(book, [1, 2])  # refused
