@@ -80,7 +80,7 @@ ACTED = {
         "instances": "number: those that stand still, or go on, by it",
         "repeated": "yes or no: whether this very order was given before",
     },
-    "procession suspend, resume, cancel, retry of many": {
+    "procession suspend, resume, cancel, retry, skip of many": {
         "verb": "text",
         "bulk": "number: what `--undo` takes",
         "number": "number: how many were chosen",

@@ -101,3 +101,11 @@ def test_ctrl_c_stops_after_the_present_one_and_says_how_to_go_on(
     done = CliRunner().invoke(app, ["cancel", "--all", "--app", str(leaves.folder), "--format", "json"])
     document: dict[str, Any] = json.loads(done.stdout)
     assert (done.exit_code, document["done"], document["left"]) == (1, 1, 2)
+
+
+def test_many_are_skipped_at_one_operation_with_a_result_for_a_reason(leaves: Terminal) -> None:
+    leaves.fail("skip", "--all", "--value", "true", "--reason", "a holiday", status=2)
+    leaves.fail("skip", "leave-1", "--value", "true", "--reason", "a holiday", status=2)
+    skipped = leaves.answer("skip", "--operation", "Team.approve", "--value", "true", "--reason", "a holiday")
+    assert (skipped["done"], skipped["refused"]) == (3, [])
+    assert set(states(leaves).values()) == {"completed"}

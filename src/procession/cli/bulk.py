@@ -151,10 +151,19 @@ def _attribute(text: str) -> tuple[str, object]:
 
 
 def _many(invocation: Invocation, verb: str, choice: "Choice", given: dict[str, Any], *, dry_run: bool) -> int:
+    from procession.cli.inputs import read_json
     from procession.services.choosing import Manner, Verb, choose
 
+    if verb == "skip" and choice.operation is None:
+        raise typer.BadParameter("many are skipped at one operation", param_hint="--operation")
+    if verb == "skip" and not (invocation.reason or "").strip():
+        raise typer.BadParameter("a call is skipped for a reason", param_hint="--reason")
     application = invocation.application()
-    manner = Manner(timers=str(given.get("timers") or "run"), force=bool(given.get("force")))
+    manner = Manner(
+        timers=str(given.get("timers") or "run"),
+        force=bool(given.get("force")),
+        value=read_json(given["value"], "--value") if "value" in given else "null",
+    )
     if manner.timers not in ("run", "stop"):
         raise typer.BadParameter("say run or stop", param_hint="--timers")
     targets = choose(application, Verb(verb), choice, manner)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from procession.cli.bulk import one_or_many
 from procession.cli.command import REPAIRING, Invocation, command
 from procession.cli.instances import InstanceArgument, repair
 from procession.cli.numbers import whole_number
@@ -37,7 +38,7 @@ def declare(app: typer.Typer) -> None:
     app.add_typer(unpause, name="unpause", rich_help_panel=REPAIRING)
     command(
         app, "skip", example='procession skip leave-17 --call 4 --reason "paid in cash"', panel=REPAIRING, acts=True
-    )(skip)
+    )(one_or_many("skip")(skip))
 
 
 def _pause_process(invocation: Invocation, name: NameArgument, timers: TimersOption = "run") -> None:
@@ -120,11 +121,11 @@ def skip(
     invocation: Invocation,
     instance: InstanceArgument,
     call: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--call", metavar="NUMBER", parser=whole_number(), help="The call; `procession show` has its number."
         ),
-    ],
+    ] = None,
     value: Annotated[
         str, typer.Option("--value", metavar="JSON|@FILE|-", help="The result as JSON (default: nothing).")
     ] = "null",
@@ -133,6 +134,8 @@ def skip(
     from procession.cli.inputs import read_json
     from procession.services.commands import SkipCall
 
+    if call is None:
+        raise typer.BadParameter("say which call of the instance", param_hint="--call")
     if not (invocation.reason or "").strip():
         raise typer.BadParameter("a call is skipped for a reason", param_hint="--reason")
     repair(invocation, SkipCall(instance, call, read_json(value, "--value")))

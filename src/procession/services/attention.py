@@ -6,7 +6,7 @@ A case is the same one for as long as its `occurrence` is: an instance that halt
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -145,7 +145,7 @@ def _not_undone(scene: Scene) -> Iterator[Case]:
     """What a cancelled or failed instance could not undo: it stands, and only a person can see to it."""
     for row in _instances(scene.view, InstanceFilter(has_not_undone=True), scene.most):
         for each in json.loads(row.not_undone or "[]"):
-            yield _of_instance(
+            case = _of_instance(
                 CaseKind.NOT_UNDONE,
                 row,
                 since_us=each["at_us"],
@@ -153,6 +153,8 @@ def _not_undone(scene: Scene) -> Iterator[Case]:
                 remedy=f"Undo it by other means; `procession show {row.name} --history` says what was done.",
                 command=f"procession show {row.name} --history",
             )
+            occurrence = f"{case.occurrence}:{each['call']}"
+            yield replace(case, operation=each["operation"], call=each["call"], occurrence=occurrence)
 
 
 def _of_instance(kind: CaseKind, row: InstanceRow, *, since_us: int, message: str, remedy: str, command: str) -> Case:

@@ -1,4 +1,4 @@
-"""Choosing many instances at once: by process, state, age, attribute, operation and error, for suspend, resume, cancel and retry."""
+"""Choosing many instances at once: by process, state, age, attribute, operation and error, for suspend, resume, cancel, retry and skip."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,6 +19,7 @@ from procession.services.commands import (
     ResumeInstance,
     RetryCall,
     RetryInstance,
+    SkipCall,
     SuspendInstance,
 )
 from procession.services.desk import Answer, Desk
@@ -47,6 +48,7 @@ class Verb(StrEnum):
     RESUME = "resume"
     CANCEL = "cancel"
     RETRY = "retry"
+    SKIP = "skip"
 
 
 _OPEN = (InstanceState.RUNNING, InstanceState.CANCELLING)
@@ -55,6 +57,7 @@ _STATES: Mapping[Verb, tuple[InstanceState, ...]] = {
     Verb.RESUME: (InstanceState.SUSPENDED,),
     Verb.CANCEL: (InstanceState.RUNNING,),
     Verb.RETRY: (*_OPEN, InstanceState.HALTED),
+    Verb.SKIP: _OPEN,
 }
 _UNDOES: Mapping[Verb, type[Command]] = {Verb.SUSPEND: ResumeInstance, Verb.RESUME: SuspendInstance}
 
@@ -92,10 +95,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How it is done: whether the timers of what is suspended run on, whether what is cancelled is cancelled by force."""
+    """How it is done: whether timers of what is suspended run on, whether it is cancelled by force, the result of what is skipped."""
 
     timers: str = "run"
     force: bool = False
+    value: str = "null"
 
 
 def choose(application: Application, verb: Verb, choice: Choice, manner: Manner) -> list[Target]:
@@ -161,12 +165,17 @@ def _fits(view: View, row: InstanceRow, choice: Choice) -> bool:
         attributes = {name: json.loads(value) for name, value in view.instances.attributes(row.id).items()}
         if any(name not in attributes or attributes[name] != value for name, value in choice.attributes):
             return False
-    if choice.operation is not None:
-        waits = view.waits(row.id)
-        open_at = {each.operation for each in waits.items} | {each.operation for each in waits.service_calls}
-        if choice.operation not in open_at:
-            return False
-    return True
+    return choice.operation is None or bool(_open_at(view, row, choice.operation))
+
+
+def _open_at(view: View, row: InstanceRow, operation: str) -> set[int]:
+    """The open calls of an instance at this operation: items, service calls, and those of outside programs."""
+    waits = view.waits(row.id)
+    return (
+        {each.call for each in waits.items if each.operation == operation}
+        | {each.call for each in waits.service_calls if each.operation == operation}
+        | {each.call for each in waits.external_calls if each.operation == operation}
+    )
 
 
 def _targets(view: View, row: InstanceRow, verb: Verb, choice: Choice) -> Iterator[Target]:
@@ -180,7 +189,12 @@ def _targets(view: View, row: InstanceRow, verb: Verb, choice: Choice) -> Iterat
         calls = [call for call in calls if choice.error in str(last_error_of(call))]
         if choice.error not in halted and not calls:
             return
-    if verb is not Verb.RETRY:
+    if verb is Verb.SKIP:
+        at_it = _open_at(view, row, choice.operation or "")
+        if choice.error is not None:
+            at_it &= {call.call for call in calls}
+        yield from (Target(row.name, row.title, call) for call in sorted(at_it))
+    elif verb is not Verb.RETRY:
         yield Target(row.name, row.title)
     elif row.state == InstanceState.HALTED:
         if choice.operation is None and (choice.error is None or choice.error in halted):
@@ -200,6 +214,9 @@ def command_for(verb: Verb, target: Target, manner: Manner) -> Command:
             return CancelInstance(target.instance, manner.force)
         case Verb.RETRY:
             return RetryInstance(target.instance) if target.call is None else RetryCall(target.instance, target.call)
+        case Verb.SKIP:
+            assert target.call is not None
+            return SkipCall(target.instance, target.call, manner.value)
 
 
 def identifier_in_bulk(bulk: int, target: Target) -> str:
