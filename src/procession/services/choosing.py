@@ -1,12 +1,13 @@
 """Choosing many instances at once: by process, state, age, attribute, operation and error, for suspend, resume, cancel, retry and skip."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from procession.engine.attempts import last_error_of
+from procession.engine.attempts import ServiceState, last_error_of
 from procession.engine.contract import Decision
 from procession.errors import PerformerError
 from procession.kernel import InstanceState
@@ -24,7 +25,8 @@ from procession.services.commands import (
 )
 from procession.services.desk import Answer, Desk
 from procession.services.reading import Reading
-from procession.store import InstanceFilter, InstanceRow, Readers, View, open_readers
+from procession.store import InstanceFilter, InstanceRow, Readers, ServiceCallRow, View, open_readers
+from procession.store.external_calls import ExternalCallRow, ExternalState
 
 _PAGE = 500
 
@@ -180,11 +182,11 @@ def _open_at(view: View, row: InstanceRow, operation: str) -> set[int]:
 
 def _targets(view: View, row: InstanceRow, verb: Verb, choice: Choice) -> Iterator[Target]:
     halted = json.loads(row.halt)["message"] if row.halt else ""
-    calls = [
-        call
-        for call in view.waits(row.id).service_calls
-        if call.state == "attention" and choice.operation in (None, call.operation)
-    ]
+    waits, now_us = view.waits(row.id), time.time_ns() // 1000
+    given_up = [each for each in waits.external_calls if each.state(now_us) is ExternalState.ATTENTION]
+    failed = [each for each in waits.service_calls if each.state == ServiceState.ATTENTION]
+    calls: list[ServiceCallRow | ExternalCallRow] = [*failed, *given_up]
+    calls = [each for each in calls if choice.operation in (None, each.operation)]
     if choice.error is not None:
         calls = [call for call in calls if choice.error in str(last_error_of(call))]
         if choice.error not in halted and not calls:
