@@ -78,3 +78,19 @@ def test_everything_happens_at_its_moment_however_time_is_made_to_pass(
         result = run.result()
     assert sorted(result) == sorted(expected(waits, works))
     assert [at for _, _, at in result] == sorted(at for _, _, at in result)
+
+
+@process(owner=team)
+async def monthly(months: int) -> float:
+    began = now()
+    for _ in range(months):
+        await after("30 days")
+    return (now() - began) / timedelta(days=1)
+
+
+def test_years_pass_to_the_day() -> None:
+    with made() as world:
+        running = world.person("ann").start(monthly, 36)
+        for _ in range(36):
+            world.advance("30 days")
+        assert running.result() == 1080

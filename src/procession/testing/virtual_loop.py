@@ -59,6 +59,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._idle: asyncio.Future[float | None] | None = None
         self._watched = _WatchedSelector(self._when_idle)
         super().__init__(self._watched)
+        # asyncio adds its clock's resolution to the time to see what is due: a nanosecond is lost in the seconds of half a year.
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         """Seconds since the loop was made, by its clock."""
