@@ -32,7 +32,7 @@ team = Function("Team", owner="ann@acme.example")
 async def ask(number: int) -> int: ...
 
 
-@team.service()
+@team.service(attempts=1_000)  # a worker that ends costs an attempt, and workers end often here
 async def double(number: int) -> int:
     return 2 * number
 

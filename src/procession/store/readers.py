@@ -59,24 +59,30 @@ class Readers:
     def close(self) -> None:
         """Closes what is idle now, and the rest as it comes back."""
         self._is_closed = True
+        emptied = 0
         while True:
             try:
                 connection = self._idle.get_nowait()
             except Empty:
-                return
+                break
+            emptied += 1
             if connection is not None:
                 connection.close()
+        for _ in range(emptied):  # whoever waits for one is to hear that there is none any more
+            self._idle.put(None)
 
     def _take(self) -> Connection | None:
-        if self._is_closed:
-            raise StoreNotUsable(f"{self.path} was closed.", subject=str(self.path), remedy="Open it again.")
         try:
-            return self._idle.get(timeout=_WAIT_SECONDS)
+            connection = self._idle.get(timeout=_WAIT_SECONDS)
         except Empty:
             remedy = "Some reader keeps its snapshot open; look for a page or an export that hangs."
             raise StoreBusy(
                 f"All {self._size} readers of {self.path} are lent.", subject=str(self.path), remedy=remedy
             ) from None
+        if self._is_closed:
+            self._give_back(connection)
+            raise StoreNotUsable(f"{self.path} was closed.", subject=str(self.path), remedy="Open it again.")
+        return connection
 
     def _give_back(self, connection: Connection | None) -> None:
         if self._is_closed and connection is not None:
