@@ -134,7 +134,10 @@ def documents_page() -> Iterator[str]:
         'standard error. A command that fails prints `{"error": {"code", "message", "subject", "remedy"}}`, with '
         "`problems` by field where values do not fit, and ends with status 1; [errors](errors.md) lists the codes."
     )
-    yield "`procession run` and `serve` print one object per line instead: `event` is `ready`, `happened`, `source` (of `run`: files changed) or `ending`."
+    yield (
+        "`procession run` and `serve` print one object per line instead: `event` is `ready`, `happened`, `source` (of "
+        "`run`: files changed) or `ending`."
+    )
     yield "## What commands print"
     for command, record in READ.items():
         yield f"`{command}`: {_link(record)}"

@@ -25,7 +25,17 @@ def test_every_name_of_the_front_door_exists_and_there_are_at_most_25() -> None:
 
 
 def test_the_side_doors_give_what_is_rare() -> None:
-    assert set(control.__all__) == {"Group", "WorkCall", "attempt", "log", "n_of", "random", "resource", "secret", "uuid4"}
+    assert set(control.__all__) == {
+        "Group",
+        "WorkCall",
+        "attempt",
+        "log",
+        "n_of",
+        "random",
+        "resource",
+        "secret",
+        "uuid4",
+    }
     assert set(people.__all__) == {"Selection", "role"}
     assert set(deployment.__all__) == {"Binding", "bind", "outside", "people", "stub"}
 
