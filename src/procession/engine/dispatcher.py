@@ -188,7 +188,8 @@ class Dispatcher:
         row = attempt.row
         signs = Signs(asyncio.get_running_loop().time)
         with attempt_runs(Attempt(row.idempotency_key, row.attempts, signs)):
-            body = asyncio.ensure_future(_with_its_error(self._call_body(operation, attempt.input)))
+            made = _with_its_error(self._call_body(operation, attempt.input))
+            body = asyncio.get_running_loop().create_task(made, name=operation.id)
         fault = await self._wait(body, operation, signs)
         if fault is not None and (
             not body.done() or body.cancelled() or isinstance(body.result()[1], asyncio.CancelledError)

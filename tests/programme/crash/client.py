@@ -129,7 +129,9 @@ class Client:
         while True:
             await self._engine.apply_due()
             idle = {self._script, asyncio.current_task(), *world.held}
-            busy = [task for task in asyncio.all_tasks() - idle if task.get_name() not in ENGINES_OWN]
+            # The attempt that waits for a body bears its name.
+            waiting = {*ENGINES_OWN, *(task.get_name() for task in world.held)}
+            busy = [task for task in asyncio.all_tasks() - idle if task.get_name() not in waiting]
             if not busy:
                 return
             world.somebody_is_held.clear()
