@@ -69,6 +69,7 @@ ACTED = {
         "repeated": "yes or no: whether the instance was there already",
         **_HALTED,
         **_WAITING,
+        "engine_note": "text: that the engine that runs has not taken the source on disk; empty where it has",
     },
     "procession work claim, start, save-draft, complete, put-back, withdraw": _ITEM,
     "procession retry, complete-call, fail-call, suspend, resume, cancel": _REPAIR,

@@ -30,7 +30,7 @@ def states(terminal: Terminal) -> dict[str, str]:
 
 def test_a_dry_run_says_which_and_does_nothing(leaves: Terminal) -> None:
     assert leaves.succeed("suspend", "--process", "leave", "--dry-run") == (
-        "3 instance or calls to suspend: leave-1, leave-2, leave-3.\n"
+        "3 to suspend: leave-1, leave-2, leave-3.\n"
     )
     assert set(states(leaves).values()) == {"running"}
 

@@ -158,6 +158,7 @@ def test_what_goes_on_keeps_the_instance_open_and_its_error_is_nobodys_concern(
     driven.complete("a", 1)
     assert (driven.instance.state, driven.open) == (InstanceState.RUNNING, ["b", "c"])
     driven.fail("b")
+    caplog.clear()
     with caplog.at_level("INFO", logger="procession.process"):
         driven.complete("c")
     assert driven.result == 1

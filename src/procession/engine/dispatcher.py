@@ -283,5 +283,5 @@ async def _with_its_error(body: Coroutine[object, object, object]) -> tuple[obje
     """What a body gives, or raises: as a value, since some errors would end the loop that they leave a task in."""
     try:
         return await body, None
-    except (Exception, SystemExit, asyncio.CancelledError) as error:
+    except BaseException as error:  # an attempt that ends without a report would leave its call running for ever
         return None, error

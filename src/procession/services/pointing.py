@@ -1,15 +1,20 @@
 """Which of several calls on a line is meant: `together(read(letter), weigh(letter))` waits in two branches, each for one of them."""
 
 import ast
+import threading
 from collections.abc import Iterator
 
 from procession.kernel import Frame
+
+# The parser of CPython 3.11 counts its depth for all threads together: two at once can fail.
+_one_at_a_time = threading.Lock()
 
 
 def point_at(frame: Frame, source: str, callee: str) -> Frame:
     """The frame, narrowed to the one call of `callee` inside the expression it stands at; as it is where that is not clear."""
     try:
-        tree = ast.parse(source)
+        with _one_at_a_time:
+            tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return frame
     expression = next(
