@@ -12,7 +12,7 @@ import pytest
 from procession import Function, process
 from procession.engine.contract import Decision, Request, View
 from procession.errors import InternalError
-from procession.kernel.branch import SET_ASIDE
+from procession.kernel.closing import SET_ASIDE
 from procession.services.commands import ClaimItem, CompleteItem
 from tests.conformance.world import Host, World
 from tests.engine.subject import engine_of, opened
@@ -153,9 +153,6 @@ async def test_a_coroutine_that_does_not_let_itself_be_closed_is_set_aside_and_c
 
     STUBBORN.clear()
     assert (engine_of(world)._live.set_aside, len(SET_ASIDE) - held) == (1, 1)
-    for coroutine in SET_ASIDE[held:]:  # so that none is left for the end of the interpreter
-        coroutine.close()  # type: ignore[attr-defined]
-    del SET_ASIDE[held:]
     assert "would not end when their instance was dropped" in caplog.text
     await world.complete(name, "done")
     await world.complete(other, "done")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
 import sys
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from procession import kernel
 from procession.kernel import Instance, Teardown
-from procession.kernel.branch import SET_ASIDE
+from procession.kernel.closing import SET_ASIDE
 from tests.kernel.drive import Driven, ask, op, program
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +113,7 @@ def test_a_clean_up_that_raises_is_closed() -> None:
     assert started(main).close() == Teardown(closed=1, swallowed=0)
 
 
-def test_a_coroutine_that_swallows_everything_is_set_aside_and_counted() -> None:
+def set_aside_a_stubborn_one() -> Teardown:
     async def stubborn() -> None:
         while True:
             try:
@@ -120,9 +124,23 @@ def test_a_coroutine_that_swallows_everything_is_set_aside_and_counted() -> None
     async def main() -> None:
         await asyncio.gather(stubborn(), op("b"))
 
+    return started(main).close()
+
+
+def test_a_coroutine_that_swallows_everything_is_set_aside_and_counted() -> None:
     before = len(SET_ASIDE)
-    assert started(main).close() == Teardown(closed=2, swallowed=1)
+    assert set_aside_a_stubborn_one() == Teardown(closed=2, swallowed=1)
     assert len(SET_ASIDE) == before + 1
+
+
+ENDS = """
+from tests.kernel.test_teardown import set_aside_a_stubborn_one
+set_aside_a_stubborn_one()
+"""
+
+
+def test_what_is_set_aside_does_not_keep_the_interpreter_from_ending() -> None:
+    subprocess.run([sys.executable, "-c", ENDS], cwd=ROOT, check=True, timeout=60)
 
 
 def test_scopes_of_asyncio_close_without_effects() -> None:

@@ -16,21 +16,17 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from itertools import count
-from types import AsyncGeneratorType, CodeType, CoroutineType
+from types import CodeType, CoroutineType
 from typing import Any, Protocol
 
+from .closing import close_for_good, set_aside
 from .commands import Final, HaltingLoop, HaltInstance
 from .events import Failure
 from .history import History, Program
-from .site import Site, await_chain, end_of_path, line_of, site_from
+from .site import Site, end_of_path, line_of, site_from
 
 EAGER_DEPTH = 40
 """So many branches may start inside one another; deeper ones start in the next turn, lest the stack overflow."""
-
-SET_ASIDE: list[object] = []
-"""Coroutines that would not close. They are held for ever, since the collector would run their code wherever it happens to be."""
-
-_CLOSE_ATTEMPTS = 100
 
 # Marks the wake-up of a branch among the callbacks of a future: the branch itself goes into the queue, not a handle for it.
 WAKING = Context()
@@ -403,12 +399,12 @@ class Branch(asyncio.Future[Any]):
         outside, home.current = home.current, self
         enter_task(home, self)
         try:
-            closed = self._context.run(_close, coro)
+            closed = self._context.run(close_for_good, coro)
         finally:
             leave_task(home, self)
             home.current = outside
         if not closed:
-            SET_ASIDE.append(coro)
+            set_aside(coro)
         return closed
 
     def cancel(self, msg: Any = None) -> bool:
@@ -471,27 +467,6 @@ def _error_of(future: Any) -> Any:
 
 def _cancelled(message: object) -> asyncio.CancelledError:
     return asyncio.CancelledError() if message is None else asyncio.CancelledError(message)
-
-
-def _close(coro: Any) -> bool:
-    """Closes the innermost frame first, then what awaits it.
-
-    Closing the outermost first would drop an inner coroutine that awaits something in its clean-up: its code would then run when
-    its memory is freed.
-    """
-    for _ in range(_CLOSE_ATTEMPTS):
-        for _frame, each in reversed(await_chain(coro)):
-            if isinstance(each, AsyncGeneratorType):
-                continue  # cannot be closed while something awaits it; it is dropped, and the hooks keep it from running
-            try:
-                each.close()
-            except BaseException:  # noqa: S110 - what the clean-up of a dead instance raises concerns nobody
-                pass
-            if getattr(each, "cr_frame", None) is not None or getattr(each, "gi_frame", None) is not None:
-                break  # its clean-up waits for something: close that first
-        else:
-            return True
-    return False
 
 
 end_of_path(Branch.turn.__code__)
