@@ -202,6 +202,28 @@ async def test_whatever_a_plain_function_raises_is_an_attempt_that_failed(
     await world.until(lambda: world.attention(name))
 
 
+class Alarm(BaseException):
+    """No `Exception`: it would pass by whatever catches those."""
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, Alarm])
+async def test_whatever_a_coroutine_raises_is_an_attempt_that_failed(host: Host, error: type[BaseException]) -> None:
+    team = Function("Team", owner="ann@acme.example")
+
+    @team.service(attempts=1)
+    async def leave() -> None:
+        raise error
+
+    @process(owner=team)
+    async def going() -> None:
+        await leave()
+
+    world = await host.open(going)
+    name = await world.start(going)
+    await world.until(lambda: world.attention(name))
+    assert json.loads(world.waits(name).service_calls[0].last_error or "")["type"] == error.__qualname__
+
+
 async def test_a_declared_error_whose_fields_do_not_fit_needs_attention(host: Host) -> None:
     bank = Bank(Declined("much", "no money"))  # type: ignore[arg-type]
     world, name = await in_attention(host, bank)

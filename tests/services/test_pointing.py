@@ -1,8 +1,12 @@
 """Of several calls in one expression, the one that a branch waits for is pointed at, if it is clear which."""
 
+import ast
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from procession.kernel import Frame
+from procession.services import pointing
 from procession.services.pointing import point_at
 
 SOURCE = """\
@@ -44,3 +48,18 @@ def test_the_call_is_found_or_all_of_it_is_kept(place: tuple[int, int, int, int]
 def test_a_source_that_is_no_python_any_more_points_where_it_was_recorded() -> None:
     frame = Frame("m", "both", 1, 0, 1, 5)
     assert point_at(frame, "def (", "read") is frame
+
+
+def test_one_thread_at_a_time_parses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parser of CPython 3.11 fails now and then where two do."""
+    parse = ast.parse
+    others: list[bool] = []
+
+    def parse_beside_another(source: str) -> ast.Module:
+        with ThreadPoolExecutor(1) as pool:
+            others.append(pool.submit(pointing._one_at_a_time.acquire, False).result())
+        return parse(source)
+
+    monkeypatch.setattr(ast, "parse", parse_beside_another)
+    assert pointed_at(*TOGETHER, "read") == "read(letter)"
+    assert others == [False]
