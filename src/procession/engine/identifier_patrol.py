@@ -4,17 +4,13 @@ An identifier is kept while the instance of the request is open, and for thirty 
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 
-from procession.engine.clock import ClockNotTrusted
-from procession.engine.contract import Accepted, Decision, EngineStopped, Request
+from procession.engine.contract import Accepted, Decision, Request
 from procession.engine.due_work import ENGINE_ACTOR
-from procession.errors import StoreError
+from procession.engine.patrolling import patrol
 from procession.store.readers import Readers
 from procession.store.requests import OldIdentifiers
-
-log = logging.getLogger("procession.engine")
 
 KEPT_US = 30 * 86_400_000_000
 PAUSE_SECONDS = 6 * 3_600.0
@@ -36,15 +32,8 @@ class IdentifierPatrol:
         self._now_us = now_us
 
     async def run(self) -> None:
-        """Until cancelled, or the engine stops: walk, then pause. What fails at the moment is done the next time."""
-        while True:
-            try:
-                await self.walk()
-            except EngineStopped:
-                return
-            except (ClockNotTrusted, StoreError) as error:
-                log.warning("Old identifiers of requests are forgotten later: %s", error)
-            await asyncio.sleep(PAUSE_SECONDS)
+        """Until cancelled, or the engine stops."""
+        await patrol(self.walk, pause_seconds=PAUSE_SECONDS, put_off="Old identifiers of requests are forgotten later")
 
     async def walk(self) -> int:
         """Go through everything once; gives how many identifiers were forgotten."""

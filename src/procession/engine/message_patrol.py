@@ -1,16 +1,12 @@
 """Removes messages that nobody took in their time. Until it does, nobody can take them any more either."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 
-from procession.engine.clock import ClockNotTrusted
-from procession.engine.contract import Accepted, Decision, EngineStopped, Request, View
+from procession.engine.contract import Accepted, Decision, Request, View
 from procession.engine.due_work import ENGINE_ACTOR
-from procession.errors import StoreError
+from procession.engine.patrolling import patrol
 from procession.store.readers import Readers
-
-log = logging.getLogger("procession.engine")
 
 PAUSE_SECONDS = 600.0
 MOST_AT_ONCE = 100
@@ -30,15 +26,8 @@ class MessagePatrol:
         self._now_us = now_us
 
     async def run(self) -> None:
-        """Until cancelled, or the engine stops: walk, then pause. What fails at the moment is done the next time."""
-        while True:
-            try:
-                await self.walk()
-            except EngineStopped:
-                return
-            except (ClockNotTrusted, StoreError) as error:
-                log.warning("Expired messages are removed later: %s", error)
-            await asyncio.sleep(PAUSE_SECONDS)
+        """Until cancelled, or the engine stops."""
+        await patrol(self.walk, pause_seconds=PAUSE_SECONDS, put_off="Expired messages are removed later")
 
     async def walk(self) -> int:
         """Have all that is expired removed; gives how many messages those were."""

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from procession.errors import StoreError
+from procession.engine.patrolling import patrol
 from procession.store.readers import Readers
 
 log = logging.getLogger("procession.engine")
@@ -26,13 +26,8 @@ class WaitPatrol:
         self._known: frozenset[str] = frozenset()
 
     async def run(self) -> None:
-        """Until cancelled: walk, then pause. A store that cannot be read at the moment is looked at again later."""
-        while True:
-            try:
-                await self.walk()
-            except StoreError as error:
-                log.error("Whether anything is stuck cannot be told: %s", error)
-            await asyncio.sleep(self._pause_seconds)
+        """Until cancelled."""
+        await patrol(self.walk, pause_seconds=self._pause_seconds, put_off="Whether anything is stuck is told later")
 
     async def walk(self) -> frozenset[str]:
         """Go through everything once; gives all problems, those told before too."""

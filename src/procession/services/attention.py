@@ -21,6 +21,8 @@ from procession.services.places import Places
 from procession.services.records import moment
 from procession.services.scheduling import SCHEDULE_KEPT, kept_state
 from procession.store import InstanceFilter, InstanceRow, View, open_readers
+from procession.store.external_calls import ExternalCallRow
+from procession.store.service_calls import ServiceCallRow
 
 MOST_LOOKED_AT = 10_000
 _PAGE = 500
@@ -176,49 +178,60 @@ def _of_instance(kind: CaseKind, row: InstanceRow, *, since_us: int, message: st
 
 def _services(scene: Scene) -> Iterator[Case]:
     for call in scene.view.attention(limit=scene.most):
-        row = scene.view.instances.find(call.instance)
-        name = row.name if row is not None else str(call.instance)
         error = last_error_shown(call)
         told = "" if error is None else f": {error.sentence(scene.application.zone)}"
-        yield Case(
-            kind=CaseKind.SERVICE,
-            subject=name,
-            instance=name,
-            process=row.process if row is not None else "",
-            operation=call.operation,
-            call=call.call,
-            item=None,
+        yield _of_call(
+            scene,
+            call,
             since=moment(call.due_us) if error is None else error.at,
-            message=f"Call {call.call} of {name}, {call.operation}, needs attention{told}.",
-            remedy=f"Mend the cause and `procession retry {name} --call {call.call}`; or end it with `procession complete-call` "
-            f"or `procession fail-call`.",
-            command=f"procession retry {name} --call {call.call}",
-            occurrence=f"{CaseKind.SERVICE}:{call.id}:{call.attempts}",
+            what=f"needs attention{told}.",
+            cause="Mend the cause",
+            occurrence=call.attempts,
         )
 
 
 def _externals(scene: Scene) -> Iterator[Case]:
     """Calls that outside programs have let lapse, or given back, as often as they may."""
     for call in scene.view.external_attention(scene.now_us, limit=scene.most):
-        row = scene.view.instances.find(call.instance)
-        name = row.name if row is not None else str(call.instance)
         error = last_error_shown(call)
         told = f", the last time to {call.worker}" if error is None else f": {error.sentence(scene.application.zone)}"
-        yield Case(
-            kind=CaseKind.EXTERNAL,
-            subject=name,
-            instance=name,
-            process=row.process if row is not None else "",
-            operation=call.operation,
-            call=call.call,
-            item=None,
+        yield _of_call(
+            scene,
+            call,
             since=moment(call.lease_until_us or call.requested_us) if error is None else error.at,
-            message=f"Call {call.call} of {name}, {call.operation}, was handed out {call.attempts} times and not done{told}.",
-            remedy=f"See to the outside program and `procession retry {name} --call {call.call}`; or end it with "
-            f"`procession complete-call` or `procession fail-call`.",
-            command=f"procession retry {name} --call {call.call}",
-            occurrence=f"{CaseKind.EXTERNAL}:{call.id}:{call.fencing}",
+            what=f"was handed out {call.attempts} times and not done{told}.",
+            cause="See to the outside program",
+            occurrence=call.fencing,
         )
+
+
+def _of_call(
+    scene: Scene,
+    call: ServiceCallRow | ExternalCallRow,
+    *,
+    since: datetime,
+    what: str,
+    cause: str,
+    occurrence: int,
+) -> Case:
+    kind = CaseKind.SERVICE if isinstance(call, ServiceCallRow) else CaseKind.EXTERNAL
+    row = scene.view.instances.find(call.instance)
+    name = row.name if row is not None else str(call.instance)
+    retry = f"procession retry {name} --call {call.call}"
+    return Case(
+        kind=kind,
+        subject=name,
+        instance=name,
+        process=row.process if row is not None else "",
+        operation=call.operation,
+        call=call.call,
+        item=None,
+        since=since,
+        message=f"Call {call.call} of {name}, {call.operation}, {what}",
+        remedy=f"{cause} and `{retry}`; or end it with `procession complete-call` or `procession fail-call`.",
+        command=retry,
+        occurrence=f"{kind}:{call.id}:{occurrence}",
+    )
 
 
 def _failed_bodies(scene: Scene) -> Iterator[Case]:

@@ -109,7 +109,8 @@ def attempts_a_service_before_the_commit() -> None:
             self._carry_out(Effects(attempts=list(effects.attempts)))
             effects.attempts.clear()
         begun.clear()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the attempt begins, and with it
+        await asyncio.sleep(0)  # the body of its service
         await commit(self, batch)
 
     _put(Writer, "_decide", deciding)
