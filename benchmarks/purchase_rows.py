@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from procession.store import schema
+from procession.store.instances import InstanceRow
 from procession.store.statements import delete_by_key, insert_into, update_by_key
 
 Rows = dict[str, list[tuple[object, ...]]]
@@ -88,10 +89,14 @@ class InstanceRows:
     def _start(self) -> None:
         name = f"purchase-{self._id}"
         self._add_request("start")
-        self._add(
-            "instance", self._id, os.urandom(16), "purchase", self._id, name, "laptop from Dell for 1200.00", None, None,
-            "running", "ann", 1, NOW_US, None, NOW_US, 0, self._head, self._secret, 1, os.urandom(16), None,
+        row = InstanceRow(
+            id=self._id, uuid=os.urandom(16), process="purchase", number=self._id, name=name,
+            title="laptop from Dell for 1200.00", business_key=None, open_key=None, key_forever=0, state="running",
+            initiator="ann", release=1, started_us=NOW_US, ended_us=None, now_us=NOW_US, seq=0, head=self._head,
+            secret=self._secret, generation=1, input_digest=os.urandom(16), halt=None, cancelling_us=None, suspended=None,
+            renewed_seq=0, not_undone=None, parent=None, parent_call=None,
         )  # fmt: skip
+        self._add("instance", *row)
         self._event("InstanceStarted", None, INPUT)
 
     def _add_request(self, kind: str) -> None:
