@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import sqlite3
 from pathlib import Path
@@ -14,7 +15,7 @@ from procession import Function, process
 from procession.engine import writer as writer_module
 from procession.engine.contract import Accepted
 from procession.errors import PerformerError, StoreError, StoreFailed
-from procession.store import OpenOptions
+from procession.store import OpenOptions, open_store
 from procession.store.connections import Connection, Mode
 from tests.conformance.test_writer import Disk
 from tests.conformance.world import Host, World
@@ -249,3 +250,40 @@ async def test_a_commit_in_a_thread_that_fails_acknowledges_nobody(host: Host, m
     assert [type(each) for each in outcomes] == [StoreFailed] * 3
     await engine_of(world).submit(keeps(4))
     assert told(world) == [4]
+
+
+async def test_nothing_is_acknowledged_where_the_file_of_the_store_is_gone(host: Host) -> None:
+    """What is committed to a file without a name ends with its connection."""
+    world = await opened(host, noting)
+    path = engine_of(world).store.path
+    kept = path.with_name("kept.db")
+    path.rename(kept)
+    with pytest.raises(StoreError, match="was removed, or replaced"):
+        await engine_of(world).submit(keeps(1))
+    with pytest.raises(StoreError):
+        await engine_of(world).submit(keeps(2))
+    kept.rename(path)
+    await when_it_is_back(world, 3)
+    assert told(world) == [3]
+
+
+async def when_it_is_back(world: World, number: int) -> None:
+    with contextlib.suppress(StoreError):  # whoever comes first has it opened again, and hears that it was not
+        await engine_of(world).submit(keeps(number))
+    await engine_of(world).submit(keeps(number))
+
+
+async def test_another_store_in_its_place_is_not_taken_for_it(host: Host, tmp_path: Path) -> None:
+    world = await opened(host, noting)
+    path = engine_of(world).store.path
+    other = tmp_path / "other.db"
+    open_store(other).close()
+    path.rename(path.with_name("kept.db"))
+    other.rename(path)
+    for number in range(2):
+        with pytest.raises(StoreError):
+            await engine_of(world).submit(keeps(number))
+    path.unlink()
+    path.with_name("kept.db").rename(path)
+    await when_it_is_back(world, 3)
+    assert told(world) == [3]

@@ -53,11 +53,19 @@ class Store:
         self.readers = Readers(path, options.connections)
         self._options = options
         self._writer, self.store_id = self._connect()
+        self._file = _file_at(path)
 
     def begin(self) -> Batch:
-        """The next batch; there is one at a time."""
+        """The next batch; there is one at a time. Raises `StoreNotUsable` where the file is not there any more."""
         if self._writer.failure is not None:
             raise self._writer.failure
+        if _file_at(self.path) != self._file:
+            # Whatever is committed to a file without a name is lost with the connection.
+            raise StoreNotUsable(
+                f"{self.path} was removed, or replaced by another file, while it was open.",
+                subject=str(self.path),
+                remedy="Put the file or a backup in its place, and start the engine again.",
+            )
         return Batch(self._writer)
 
     @property
@@ -99,7 +107,15 @@ class Store:
         """After a failed commit: a new connection, checked; what is in the store now is what counts."""
         self._close_connection()
         try:
-            self._writer, self.store_id = self._connect()
+            writer, store_id = self._connect()
+            if store_id != self.store_id:
+                writer.connection.close()
+                raise StoreNotUsable(
+                    f"{self.path} is another store than the one that was opened.",
+                    subject=str(self.path),
+                    remedy="Put the right file in its place, or start the engine again.",
+                )
+            self._writer, self._file = writer, _file_at(self.path)
         except ProcessionError as error:
             self._writer.failure = self._writer.failure or error  # the old connection is closed: take nothing with it
             raise
@@ -153,6 +169,15 @@ class Store:
             if not self.is_failed:
                 raise
             self._writer.failure = self._writer.failure or InternalError(str(error))
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file has this name: its device and number; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def open_store(path: Path | str, options: OpenOptions | None = None) -> Store:
