@@ -159,6 +159,20 @@ def test_instances_started_under_a_former_name_of_the_process_are_listed_under_t
         assert reading.instances(Wanted(process="wait")).instances == ()
 
 
+def test_a_halt_inside_a_library_is_corrected_where_it_was_called(tmp_path: Path) -> None:
+    """A library is no file of the application, and nothing to correct."""
+    made = make_office(tmp_path, lambda text: text.replace("await asyncio.sleep(seconds)", 'json.loads("{")', 1))
+    made.source.write_text("import json\n" + made.source.read_text())
+    made.perform(StartInstance("wait", '{"seconds": 1}'))
+    with Reading(made.application) as reading:
+        halt = reading.instance("wait-1").halt
+    assert halt is not None
+    frames = halt.branches[0].frames
+    assert frames[-1].file == "<json.decoder>"
+    line = made.source.read_text().splitlines().index('    json.loads("{")') + 1
+    assert f"Correct {made.source}:{line}," in halt.remedy
+
+
 def test_a_halted_instance_shows_no_stack_for_a_call_that_has_ended(tmp_path: Path) -> None:
     made = make_office(tmp_path, lambda text: text.replace("return pages * grams", "return pages // 0"))
     made.perform(START, CompleteCall("receive-1", 2, "1"), CompleteItem(1, "1"))

@@ -186,7 +186,9 @@ def find_halt(application: Application, instance: str) -> HaltShown | None:
 def remedy_for(code: str, instance: str, branches: tuple[BranchShown, ...], *, other_input: bool = False) -> str:
     """What to do about a halt."""
     retry = f"then `procession retry {instance}`. Nothing is lost meanwhile."
-    innermost = branches[0].frames[-1] if branches and branches[0].frames else None
+    frames = branches[0].frames if branches else ()
+    # A library's own lines are in no release: what is to be corrected is the line that called it.
+    innermost = next((frame for frame in reversed(frames) if frame.source), frames[-1] if frames else None)
     place = f"{innermost.file}:{innermost.line}" if innermost is not None else "the process"
     match code:
         case "divergence" if other_input:

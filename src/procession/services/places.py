@@ -37,16 +37,17 @@ class Places:
     ) -> BranchShown:
         """A branch as it was recorded: the source is that of the release it was recorded under."""
         frames = tuple(
-            _shown(frame, callee, str(self._file_of(frame.module)), self._source_of(release, frame.module), None)
+            _shown(frame, callee, self._file_of(release, frame.module), self._source_of(release, frame.module), None)
             for frame, callee in zip(site, _callees(site, operation), strict=True)
         )
         return BranchShown(branch, frames, call)
 
-    def _file_of(self, module: str) -> Path:
+    def _file_of(self, release: int, module: str) -> str:
+        """The file of a module of the application; a library, which no release keeps, is known by its name alone."""
+        if not self._source_of(release, module):
+            return f"<{module}>"
         path = self._folder.joinpath(*module.split("."))
-        if (path / "__init__.py").is_file():
-            return path / "__init__.py"
-        return path.with_suffix(".py")
+        return str(path / "__init__.py" if (path / "__init__.py").is_file() else path.with_suffix(".py"))
 
     def _source_of(self, release: int, module: str) -> list[str]:
         if (release, module) not in self._lines:
