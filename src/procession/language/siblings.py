@@ -27,11 +27,6 @@ class Siblings(Generic[R]):
         self._sees_errors = sees_errors
         self._waiters: list[asyncio.Future[None]] = []
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether none is open."""
-        return not self._open
-
     def is_wanted(self, number: int) -> bool:
         """Whether it is open and has not been withdrawn."""
         return number in self._wanted

@@ -62,7 +62,6 @@ def _statements() -> RowStatements[DeliveryRow]:
 
 
 _OF_ORIGIN = select_where(schema.delivery, "origin")
-_OF_TARGET = select_where(schema.delivery, "target")
 _AFTER = Prepared(
     select(schema.delivery)
     .where(schema.delivery.c.id > bindparam("after"))
@@ -115,8 +114,3 @@ class Deliveries:
 
     def write(self) -> int:
         return self._rows.write()
-
-
-def read_deliveries_to(connection: Connection, target: int) -> list[DeliveryRow]:
-    """What is still to be done to this instance."""
-    return sorted((DeliveryRow(*values) for values in _OF_TARGET.run(connection, target)), key=lambda row: row.id)

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 
 from procession.store import schema
 from procession.store.connections import Connection
-from procession.store.instances import InstanceRow
+from procession.store.instances import OPEN_CHILD, InstanceRow
 from procession.store.statements import Prepared, run_once, select_where
 
 PAGE = 100
@@ -80,15 +80,6 @@ _CHILDREN = Prepared(
     "parent",
     "limit",
 )
-_OPEN_CHILD = Prepared(
-    select(schema.instance).where(
-        _columns.parent == bindparam("parent"),
-        _columns.ended_us.is_(None),
-        _columns.parent_call == bindparam("parent_call"),
-    ),
-    "parent",
-    "parent_call",
-)
 _OPEN_CHILDREN = Prepared(
     select(schema.instance)
     .where(_columns.parent == bindparam("parent"), _columns.ended_us.is_(None))
@@ -148,7 +139,7 @@ class InstanceQueries:
 
     def find_child(self, parent: int, call: int) -> InstanceRow | None:
         """The child of this call that has not ended."""
-        return self._one(_OPEN_CHILD, parent, call)
+        return self._one(OPEN_CHILD, parent, call)
 
     def attributes(self, instance: int) -> dict[str, str]:
         """Attribute name to JSON text."""

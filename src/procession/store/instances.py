@@ -100,7 +100,7 @@ _columns = schema.instance.c
 _OPEN_CHILDREN = Prepared(
     select(schema.instance).where(_columns.parent == bindparam("parent"), _columns.ended_us.is_(None)), "parent"
 )
-_OPEN_CHILD = Prepared(
+OPEN_CHILD = Prepared(
     select(schema.instance).where(
         _columns.parent == bindparam("parent"),
         _columns.ended_us.is_(None),
@@ -177,7 +177,7 @@ class Instances:
     def find_child(self, parent: int, call: int) -> InstanceRow | None:
         """The child of this call that has not ended."""
         found = self._open_children(
-            _OPEN_CHILD, (parent, call), lambda row: (row.parent, row.parent_call) == (parent, call)
+            OPEN_CHILD, (parent, call), lambda row: (row.parent, row.parent_call) == (parent, call)
         )
         return found[0] if found else None
 
