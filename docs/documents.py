@@ -16,6 +16,7 @@ from procession.services import (
     configuration,
     demo,
     event_log,
+    foreseeing,
     health,
     histories,
     limiting,
@@ -30,6 +31,7 @@ READ = {
     "procession show": records.InstanceDetail,
     "procession work list": records.Worklist,
     "procession work show": records.ItemDetail,
+    "procession work withdraw --dry-run": foreseeing.Foreseen,
     "procession doctor": health.HealthReport,
     "procession message list": records.MessageList,
     "procession attention": attention.CaseList,
@@ -56,7 +58,6 @@ _ITEM = {
     "instance": "text: its name",
     "instance_state": "text",
     **_HALTED,
-    "next_item": "number or null: the next item for whoever gave the command; not there for withdraw",
     **_WAITING,
 }
 _REPAIR = {"instance": "text: its name", "state": "text", **_HALTED, **_WAITING}
@@ -71,7 +72,11 @@ ACTED = {
         **_WAITING,
         "engine_note": "text: that the engine that runs has not taken the source on disk; empty where it has",
     },
-    "procession work claim, start, save-draft, complete, put-back, withdraw": _ITEM,
+    "procession work claim, start, save-draft, complete, put-back": {
+        **_ITEM,
+        "next_item": "number or null: the next item for whoever gave the command",
+    },
+    "procession work withdraw": _ITEM,
     "procession retry, complete-call, fail-call, suspend, resume, cancel": _REPAIR,
     "procession skip": {**_REPAIR, "skipped": "number: the call"},
     "procession pause, unpause": {
@@ -89,6 +94,11 @@ ACTED = {
         "refused": "list of texts",
         "left": "number: not done, since it was stopped",
     },
+    "procession suspend, resume, cancel, retry, skip of many --dry-run": {
+        "verb": "text",
+        "number": "number: how many would be chosen",
+        "first": "list of texts: the first ten of them",
+    },
     "procession limit NAME": {"name": "text", "at_once": "number or null", "per_minute": "number or null"},
     "procession group add, close": {
         "instance": "text: its name",
@@ -102,6 +112,7 @@ ACTED = {
     },
     "procession external heartbeat": {"token": "text", "lease_until": "time"},
     "procession external complete, fail": {
+        "instance": "text: its name",
         "token": "text",
         "ended": "yes or no: whether the call has ended; one that was given back has not",
         "repeated": "yes or no: whether this was handed in before",
