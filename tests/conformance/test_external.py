@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -17,6 +18,8 @@ from procession.services.commands import (
     FailExternal,
     FetchExternal,
     HeartbeatExternal,
+    ResumeInstance,
+    SuspendInstance,
 )
 from procession.services.external import NoSuchExternal, StaleLease
 from tests.conformance.world import Host, World
@@ -247,6 +250,28 @@ async def test_an_instance_that_halts_when_its_call_is_begun_hands_nothing_else_
     assert world.state(halted) == "halted"
     assert world.state(good) == "running"
     assert await fetch(world, limit=5) == []
+
+
+@pytest.mark.parametrize("is_halted", [False, True])
+async def test_instances_that_stand_still_keep_no_worker_from_what_others_ask_for(host: Host, is_halted: bool) -> None:
+    world = await host.open(*ALL)
+    for _ in range(3):
+        still = await world.start(broken if is_halted else file, document="a")
+        await (fetch(world, lease="1 minute") if is_halted else world.give(SuspendInstance(still)))
+    await world.pass_time("2 minutes")
+    good = await world.start(file, document="b")
+    assert [call["instance"] for call in await fetch(world)] == [good]
+    assert await fetch(world) == []
+    if not is_halted:
+        await world.give(ResumeInstance(still))
+        assert [call["instance"] for call in await fetch(world)] == [still]
+
+
+async def test_one_that_is_suspended_as_a_worker_fetches_leaves_it_what_comes_next(host: Host) -> None:
+    world = await host.open(*ALL)
+    names = [await world.start(file, document=str(number)) for number in range(3)]
+    _, _, calls = await asyncio.gather(*(world.give(SuspendInstance(name)) for name in names[:2]), fetch(world))
+    assert [call["instance"] for call in calls] == names[2:]
 
 
 async def test_leases_outlive_the_engine(host: Host) -> None:

@@ -93,7 +93,14 @@ class BatchView:
         return self.batch.external_calls.find_open(instance, call)
 
     def offered_externals(self, operation: str, *, limit: int) -> list[ExternalCallRow]:
-        return self.batch.external_calls.offered(operation, self.now_us, limit=limit)
+        """Those that may be fetched; an instance that stands still since the batch began hands nothing out either."""
+        most = limit
+        while True:
+            found = self.batch.external_calls.offered(operation, self.now_us, limit=most)
+            offered = [row for row in found if self.batch.instances.get(row.instance).state in GOES_ON]
+            if len(offered) >= limit or len(found) < most:
+                return offered[:limit]
+            most *= 2
 
     def awaiting_message(self, message: str, key: str) -> int:
         """How many instances wait for a message of this type and key."""

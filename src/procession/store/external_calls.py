@@ -8,8 +8,9 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, or_, select, text
 
+from procession.kernel import GOES_ON
 from procession.store import schema
 from procession.store.connections import Connection
 from procession.store.counters import Counters
@@ -71,11 +72,14 @@ def _statements() -> RowStatements[ExternalCallRow]:
 
 
 _calls = schema.external_call.c
+_instances = schema.instance.c
 _OF_CALL = select_where(schema.external_call, "instance", "call")
 _OF_INSTANCE = select_where(schema.external_call, "instance")
 _OFFERED = Prepared(
     select(schema.external_call)
+    .join(schema.instance, _instances.id == _calls.instance)
     .where(
+        or_(*(_instances.state == str(state) for state in sorted(GOES_ON))),
         _calls.operation == bindparam("operation"),
         _calls.lease_until_us <= bindparam("now_us"),
         _calls.attempts < _calls.most_attempts,
@@ -114,7 +118,7 @@ class ExternalCalls:
         return self._overlay(_OF_INSTANCE.run(self._connection, instance), lambda row: row.instance == instance)
 
     def offered(self, operation: str, now_us: int, *, limit: int) -> list[ExternalCallRow]:
-        """Those of an operation that may be fetched, the oldest first."""
+        """Those of an operation that may be fetched, the oldest first; none of an instance that stands still in the store."""
         found = _OFFERED.run(self._connection, operation, now_us, limit + self._rows.unwritten_count)
         return self._overlay(
             found, lambda row: row.operation == operation and row.state(now_us) is ExternalState.OFFERED
