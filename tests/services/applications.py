@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from procession.engine.clock import Clock, SystemClock
 from procession.services.application import Application, open_application
 from procession.services.commands import Command, Order
-from procession.services.hosting import Hosting, open_host
+from procession.services.hosting import Host, Hosting, open_host
 from procession.services.scaffold import make_application
+from procession.store import View
 
+T = TypeVar("T")
 _numbers = itertools.count(1)
 
 OFFICE = '''\
@@ -54,6 +57,8 @@ async def wait(seconds: int) -> str:
     return "done"
 '''
 
+NEITHER: dict[str, Any] = {"runs_services": False, "runs_timers": False}
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -62,14 +67,37 @@ class Made:
     application: Application
     source: Path
 
-    def perform(self, *commands: Command, actor: str = "ann", clock: Clock | None = None) -> list[dict[str, Any]]:
-        """Have commands carried out by an engine that runs no service and no timer."""
-        return asyncio.run(self._perform(commands, actor, clock or SystemClock()))
+    @asynccontextmanager
+    async def at_work(self, **hosting: Any) -> AsyncIterator[Host]:
+        """An engine in this process, which runs no service and no timer unless that is said."""
+        async with open_host(self.application, Hosting(**NEITHER | hosting)) as host:
+            yield host
 
-    async def _perform(self, commands: tuple[Command, ...], actor: str, clock: Clock) -> list[dict[str, Any]]:
-        hosting = Hosting(runs_services=False, runs_timers=False, clock=clock)
-        async with open_host(self.application, hosting) as host:
-            return [dict(await host.office.perform(Order(command, actor))) for command in commands]
+    def perform(self, *commands: Command, actor: str = "ann", clock: Clock | None = None) -> list[dict[str, Any]]:
+        """Have commands carried out by an engine of their own."""
+        return asyncio.run(self.performed(*commands, actor=actor, clock=clock))
+
+    async def performed(
+        self, *commands: Command, actor: str = "ann", clock: Clock | None = None
+    ) -> list[dict[str, Any]]:
+        """The same, from inside a loop."""
+        async with self.at_work(clock=clock or SystemClock()) as host:
+            return [await give(host, command, actor=actor) for command in commands]
+
+
+async def give(host: Host, command: Command, *, actor: str = "ann", reason: str | None = None) -> dict[str, Any]:
+    """Have a command carried out by an engine that is at work."""
+    return dict(await host.perform(Order(command, actor, reason)))
+
+
+async def until(host: Host, holds: Callable[[View], T | None]) -> T:
+    """Go on with what is due until this holds of the store; gives what it says. The test's own limit ends it."""
+    while True:
+        with host.engine.store.readers.snapshot() as view:
+            if found := holds(view):
+                return found
+        await host.engine.apply_due()
+        await asyncio.sleep(0.01)
 
 
 def make_office(folder: Path, change: Callable[[str], str] = lambda text: text) -> Made:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import json
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
-from procession.engine.clock import Clock, SystemClock, VirtualClock
-from procession.services.application import Application
+from procession.engine.clock import VirtualClock
 from procession.services.attention import CaseKind, CaseList, CasesWanted, list_cases
-from procession.services.commands import CancelInstance, Command, CompleteItem, Order, RetryCall, StartInstance
+from procession.services.commands import CancelInstance, Command, CompleteItem, RetryCall, StartInstance
 from procession.services.health import examine
-from procession.services.hosting import Host, Hosting, open_host
 from procession.services.telling import tell_by_program
-from tests.services.applications import Made, make_office
+from procession.store import View
+from tests.services.applications import Made, give, make_office, until
 
 DAY_US = 86_400_000_000
 START = StartInstance("receive", '{"letter": "Dear Sir"}')
@@ -45,6 +44,13 @@ async def divide(by: int) -> int:
     await read("first")
     return 1 // by
 """
+HOLDS = """
+import fcntl, time
+file = open("held", "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", end="", file=file, flush=True)
+time.sleep(300)
+"""
 APPENDS = "import sys, pathlib; pathlib.Path('told.jsonl').open('a').write(sys.stdin.read())"
 
 
@@ -53,31 +59,13 @@ def office(tmp_path: Path) -> Made:
     return make_office(tmp_path, lambda text: text + BROKEN)
 
 
-def with_program(made: Made, *program: str) -> Application:
-    return replace(made.application, on_attention=program)
+def with_program(made: Made, *program: str) -> Made:
+    return replace(made, application=replace(made.application, on_attention=program))
 
 
 def told(made: Made) -> list[dict[str, Any]]:
     file = made.application.folder / "told.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-@asynccontextmanager
-async def at_work(application: Application) -> AsyncIterator[Host]:
-    async with open_host(application, Hosting(runs_services=False, runs_timers=False)) as host:
-        yield host
-
-
-async def perform(made: Made, *commands: Command, clock: Clock | None = None) -> None:
-    """Have commands carried out by an engine of their own, from inside a loop."""
-    hosting = Hosting(runs_services=False, runs_timers=False, clock=clock or SystemClock())
-    async with open_host(made.application, hosting) as host:
-        for command in commands:
-            await give(host, command)
-
-
-async def give(host: Host, command: Command) -> dict[str, Any]:
-    return dict(await host.perform(Order(command, "ann", "because")))
 
 
 HALTS: tuple[Command, ...] = (StartInstance("divide", '{"by": 0}'), CompleteItem(1, "1"))
@@ -89,10 +77,9 @@ def listed(made: Made, wanted: CasesWanted | None = None) -> CaseList:
 
 async def out_of_attempts(made: Made) -> None:
     """One call of `publish-1` that needs attention."""
-    async with open_host(made.application, Hosting()) as host:
+    async with made.at_work(runs_services=True) as host:
         await give(host, StartInstance("publish", '{"letter": "Dear Sir"}'))
-        while not attention(host):
-            await host.engine.apply_due()
+        await until(host, View.attention)
 
 
 def test_an_application_that_never_ran_has_nothing_that_needs_attention(office: Made) -> None:
@@ -163,8 +150,8 @@ def test_doctor_tells_the_very_same_cases(office: Made) -> None:
 
 
 async def test_a_new_case_is_told_to_the_program_and_never_again(office: Made) -> None:
-    application = with_program(office, sys.executable, "-c", APPENDS)
-    async with at_work(application) as host:
+    telling = with_program(office, sys.executable, "-c", APPENDS)
+    async with telling.at_work() as host:
         await give(host, StartInstance("divide", '{"by": 0}'))
         await host.teller.look()
         assert told(office) == []
@@ -172,10 +159,10 @@ async def test_a_new_case_is_told_to_the_program_and_never_again(office: Made) -
         await host.teller.look()
         await host.teller.look()
         (document,) = told(office)
-    async with at_work(application) as host:
+    async with telling.at_work() as host:
         await host.teller.look()
     assert told(office) == [document]
-    assert document["application"] == application.name
+    assert document["application"] == office.application.name
     assert (document["kind"], document["instance"], document["process"]) == ("halted", "divide-1", "divide")
     assert document["command"] == "procession retry divide-1"
     assert document["since"].endswith("Z")
@@ -183,19 +170,12 @@ async def test_a_new_case_is_told_to_the_program_and_never_again(office: Made) -
 
 async def test_a_case_that_comes_again_is_told_again(office: Made) -> None:
     await out_of_attempts(office)
-    application = with_program(office, sys.executable, "-c", APPENDS)
-    async with open_host(application, Hosting()) as host:
+    async with with_program(office, sys.executable, "-c", APPENDS).at_work(runs_services=True) as host:
         await host.teller.look()
         await give(host, RetryCall("publish-1", 1))
-        while not [row for row in attention(host) if row.attempts == 2]:
-            await host.engine.apply_due()
+        await until(host, lambda view: [row for row in view.attention() if row.attempts == 2])
         await host.teller.look()
     assert [document["occurrence"].rpartition(":")[2] for document in told(office)] == ["1", "2"]
-
-
-def attention(host: Host) -> list[Any]:
-    with host.engine.store.readers.snapshot() as view:
-        return list(view.attention())
 
 
 @pytest.mark.parametrize(
@@ -208,26 +188,44 @@ def attention(host: Host) -> list[Any]:
 async def test_a_program_that_fails_is_logged_shown_by_doctor_and_run_again_after_the_next_start(
     office: Made, program: tuple[str, ...], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await perform(office, *HALTS)
-    async with at_work(with_program(office, *program)) as host:
+    await office.performed(*HALTS)
+    async with with_program(office, *program).at_work() as host:
         await host.teller.look()
         assert said in caplog.text
         caplog.clear()
         await host.teller.look()
         assert caplog.text == ""
-    (concern,) = [each for each in examine(with_program(office, *program)).concerns if each.kind == "not told"]
+    (concern,) = [
+        each for each in examine(with_program(office, *program).application).concerns if each.kind == "not told"
+    ]
     assert said in concern.message
-    async with at_work(with_program(office, sys.executable, "-c", APPENDS)) as host:
+    async with with_program(office, sys.executable, "-c", APPENDS).at_work() as host:
         await host.teller.look()
     assert len(told(office)) == 1
-    assert "not told" not in {each.kind for each in examine(with_program(office, *program)).concerns}
+    assert "not told" not in {each.kind for each in examine(with_program(office, *program).application).concerns}
+
+
+def is_locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 async def test_a_program_that_hangs_is_ended_with_all_that_it_started(office: Made) -> None:
     folder = office.application.folder
-    hangs = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
-    failed = await tell_by_program((sys.executable, "-c", hangs), {}, folder, seconds=0.2)
-    assert failed == "did not end within 0.2 seconds, and was ended."
+    held = folder / "held"
+    hangs = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOLDS!r}])"
+    for seconds in (0.2, 1.0, 5.0, 25.0):
+        failed = await tell_by_program((sys.executable, "-c", hangs), {}, folder, seconds=seconds)
+        assert failed == f"did not end within {seconds:g} seconds, and was ended."
+        if held.exists() and held.read_text():
+            break  # otherwise it was ended before it had started anything
+    assert held.read_text() == "held", "it had started a program of its own"
+    with held.open() as file:
+        while is_locked(file):  # the lock goes with whoever holds it
+            await asyncio.sleep(0.01)
 
 
 async def test_a_program_that_reads_nothing_and_says_much_is_told_all_the_same(office: Made) -> None:
@@ -239,8 +237,8 @@ async def test_a_program_that_reads_nothing_and_says_much_is_told_all_the_same(o
 async def test_without_a_program_a_new_case_is_one_line_in_the_log_without_values_of_the_business(
     office: Made, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await perform(office, START, clock=VirtualClock(LONG_AGO.wall_us()))
-    async with at_work(office.application) as host:
+    await office.performed(START, clock=VirtualClock(LONG_AGO.wall_us()))
+    async with office.at_work() as host:
         await host.teller.look()
         await host.teller.look()
     (record,) = [each for each in caplog.records if each.name == "procession.attention"]
@@ -250,8 +248,8 @@ async def test_without_a_program_a_new_case_is_one_line_in_the_log_without_value
 
 
 async def test_what_is_over_is_forgotten_by_the_store(office: Made) -> None:
-    await perform(office, *HALTS)
-    async with at_work(office.application) as host:
+    await office.performed(*HALTS)
+    async with office.at_work() as host:
         await host.teller.look()
         with host.engine.store.readers.snapshot() as view:
             assert len(view.metas("told:")) == 1
@@ -263,9 +261,8 @@ async def test_what_is_over_is_forgotten_by_the_store(office: Made) -> None:
 
 async def test_an_engine_in_service_tells_by_itself(office: Made) -> None:
     """The engine says that there is something new; whoever waits for the program's line waits for the program."""
-    application = with_program(office, sys.executable, "-c", APPENDS)
-    async with open_host(application, Hosting(tells=True, clock=SystemClock())) as host:
+    telling = with_program(office, sys.executable, "-c", APPENDS)
+    async with telling.at_work(tells=True) as host:
         await give(host, StartInstance("divide", '{"by": 0}'))
         await give(host, CompleteItem(1, "1"))
-        while not told(office):
-            await host.engine.apply_due()
+        await until(host, lambda view: told(office))

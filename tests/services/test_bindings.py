@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import pytest
 from procession.errors import AuthorError, PerformerError, ProcessionError
 from procession.kernel import CallRequested
 from procession.services.application import Application, open_application
-from procession.services.commands import CompleteExternal, CompleteItem, FetchExternal, Order, RetryCall, StartInstance
+from procession.services.commands import CompleteExternal, CompleteItem, FetchExternal, RetryCall, StartInstance
 from procession.services.configuration import configuration_of
 from procession.services.hosting import Host, Hosting, open_host
 from procession.services.reloading import forget_modules, load
@@ -22,7 +20,7 @@ from procession.services.settings import BadSettings
 from procession.store import InstanceFilter, View, open_readers
 from procession.store.event_rows import decode_event
 from procession.store.invariants import Evidence, check_invariants
-from tests.services.applications import make_office
+from tests.services.applications import give, make_office, until
 
 SHOP = '''\
 import asyncio
@@ -109,16 +107,7 @@ def bind_again(application: Application, binds: str) -> None:
 
 
 async def start(host: Host, number: str) -> None:
-    await host.perform(Order(StartInstance("order", json.dumps({"number": number})), "ann"))
-
-
-async def until(host: Host, holds: Callable[[View], object]) -> Any:
-    while True:
-        with host.engine.store.readers.snapshot() as view:
-            if found := holds(view):
-                return found
-        await host.engine.apply_due()
-        await asyncio.sleep(0.01)
+    await give(host, StartInstance("order", json.dumps({"number": number})))
 
 
 def ended(view: View) -> Any:
@@ -133,100 +122,88 @@ def open_item(view: View) -> Any:
     return next(iter(view.waits(row.id).items), None)
 
 
-def run(application: Application, *steps: Any, number: str = "7", starts: bool = True) -> Any:
+async def run(application: Application, *steps: Any, number: str = "7", starts: bool = True) -> Any:
     """Start one (if it `starts`), then wait for each step, which may be an answer to the open item."""
-
-    async def work() -> Any:
-        found = None
-        async with open_host(application, Hosting()) as host:
-            if starts:
-                await start(host, number)
-            for step in steps:
-                if callable(step):
-                    found = await until(host, step)
-                else:
-                    item = await until(host, open_item)
-                    await host.perform(Order(CompleteItem(item.id, json.dumps(step)), "ann"))
-        return found
-
-    found = asyncio.run(work())
+    found = None
+    async with open_host(application, Hosting()) as host:
+        if starts:
+            await start(host, number)
+        for step in steps:
+            if callable(step):
+                found = await until(host, step)
+            else:
+                item = await until(host, open_item)
+                await give(host, CompleteItem(item.id, json.dumps(step)))
     assert check_invariants(application.store, Evidence()).problems == ()
     return found
 
 
-def test_a_task_is_done_by_the_code_that_it_is_bound_to_with_retries(tmp_path: Path) -> None:
+async def test_a_task_is_done_by_the_code_that_it_is_bound_to_with_retries(tmp_path: Path) -> None:
     application = make(tmp_path, 'bind(judge, by_rule, backoff="0 seconds")')
-    state, result, kinds = run(application, ended)
+    state, result, kinds = await run(application, ended)
     assert (state, result) == ("completed", "2 by rule 100")
     assert kinds.count("CallRequested") == 2
     assert kinds.count("CallStarted") == 1, "who waits for the start is told"
 
 
-def test_an_error_that_the_task_declares_is_an_answer_of_the_code_too(tmp_path: Path) -> None:
+async def test_an_error_that_the_task_declares_is_an_answer_of_the_code_too(tmp_path: Path) -> None:
     application = make(tmp_path, 'bind(judge, by_rule, backoff="0 seconds")')
-    assert run(application, ended, number="13")[1] == "unknown"
+    assert (await run(application, ended, number="13"))[1] == "unknown"
 
 
-def test_a_service_is_done_by_the_people_that_it_is_bound_to(tmp_path: Path) -> None:
+async def test_a_service_is_done_by_the_people_that_it_is_bound_to(tmp_path: Path) -> None:
     application = make(tmp_path, 'bind(price, people("Clerks", due="2 days")), bind(judge, stub(Opinion(True, "yes")))')
 
     def item(view: View) -> Any:
         found = open_item(view)
         return found if found is not None and found.operation == "Shop.price" else None
 
-    found = run(application, item)
+    found = await run(application, item)
     assert (found.role, found.due_us - found.requested_us) == ("Clerks", 2 * 86_400_000_000)
     with pytest.raises(PerformerError):
-        run(application, "much", starts=False)
-    assert run(application, 250, ended, starts=False)[1] == "yes 250"
+        await run(application, "much", starts=False)
+    assert (await run(application, 250, ended, starts=False))[1] == "yes 250"
 
 
-def test_an_outside_system_fetches_what_is_bound_to_it(tmp_path: Path) -> None:
+async def test_an_outside_system_fetches_what_is_bound_to_it(tmp_path: Path) -> None:
     application = make(tmp_path, 'bind(price, outside(lease="5 minutes")), bind(judge, stub(Opinion(True, "yes")))')
 
-    async def work() -> Any:
-        async with open_host(application, Hosting()) as host:
-            await start(host, "7")
-            fetched: list[Any] = []
-            while not fetched:
-                answer = await host.perform(Order(FetchExternal("Shop.price", "garage-1", 1, None), "ann"))
-                fetched = list(answer["calls"])  # type: ignore[call-overload]
-                await asyncio.sleep(0.01)
-            await host.perform(Order(CompleteExternal(str(fetched[0]["token"]), "300"), "ann"))
-            return await until(host, ended)
-
-    assert asyncio.run(work())[1] == "yes 300"
+    async with open_host(application, Hosting()) as host:
+        await start(host, "7")
+        await until(host, lambda view: view.waits(1).external_calls)
+        (fetched,) = (await give(host, FetchExternal("Shop.price", "garage-1", 1, None)))["calls"]
+        await give(host, CompleteExternal(fetched["token"], "300"))
+        assert (await until(host, ended))[1] == "yes 300"
     assert asked_for(application) == ["Shop.judge task", "Shop.price service"]
     assert check_invariants(application.store, Evidence()).problems == ()
 
 
-def test_the_history_is_that_of_the_operation_whoever_performs_it(tmp_path: Path) -> None:
+async def test_the_history_is_that_of_the_operation_whoever_performs_it(tmp_path: Path) -> None:
     """What was recorded under a binding replays without it, and the other way round."""
     application = make(tmp_path, "bind(price, people())")
-    run(application, {"approved": True, "remarks": "by ann"}, open_item)
+    await run(application, {"approved": True, "remarks": "by ann"}, open_item)
     bind_again(application, 'bind(judge, by_rule, backoff="0 seconds")')
     assert asked_for(application) == ["Shop.judge task", "Shop.price service"]
-    assert run(application, 70, ended, starts=False)[1] == "by ann 70", "what was offered before stays with people"
+    assert (await run(application, 70, ended, starts=False))[1] == "by ann 70", (
+        "what was offered before stays with people"
+    )
 
 
-def test_what_code_was_asked_for_stays_with_code_when_people_are_bound(tmp_path: Path) -> None:
+async def test_what_code_was_asked_for_stays_with_code_when_people_are_bound(tmp_path: Path) -> None:
     application = make(tmp_path, "bind(judge, by_rule, attempts=1)")
 
     def attention(view: View) -> Any:
         (row, *_) = view.instances.list(InstanceFilter(), limit=1)
         return [call for call in view.waits(row.id).service_calls if call.state == "attention"]
 
-    run(application, attention)
+    await run(application, attention)
     bind_again(application, "bind(price, people())")
 
-    async def retry() -> None:
-        async with open_host(application, Hosting()) as host:
-            (call,) = await until(host, attention)
-            await host.perform(Order(RetryCall("order-1", call.call), "ann"))
-            (call,) = await until(host, attention)
-            assert "OperationGone" in str(call.last_error), "there is no code for it any more, and an operator decides"
-
-    asyncio.run(retry())
+    async with open_host(application, Hosting()) as host:
+        (call,) = await until(host, attention)
+        await give(host, RetryCall("order-1", call.call))
+        (call,) = await until(host, attention)
+        assert "OperationGone" in str(call.last_error), "there is no code for it any more, and an operator decides"
 
 
 def asked_for(application: Application) -> list[str]:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from procession.engine.advance import DoesNotReplay
 from procession.errors import StoreError, StoreFailed
-from procession.services.commands import Command, CompleteItem, Order, RetryInstance, StartInstance
+from procession.services.commands import CompleteItem, RetryInstance, StartInstance
 from procession.services.desk import NoSuchInstance
-from procession.services.hosting import Host, Hosting, open_host
+from procession.services.hosting import Host
 from procession.services.reloading import SourceNotTaken
 from procession.services.repairs import NothingToRetry
+from procession.store import View
 from procession.work.performers import UnknownPerformer
-from tests.services.applications import Made, make_office
+from tests.services.applications import Made, give, make_office, until
 
 WRONG = """
 
@@ -35,17 +34,6 @@ DIVIDE = ("pages // by", "pages // 1.")
 @pytest.fixture
 def office(tmp_path: Path) -> Made:
     return make_office(tmp_path, lambda text: text + WRONG)
-
-
-@asynccontextmanager
-async def hosted(made: Made, **hosting: Any) -> AsyncIterator[Host]:
-    options: dict[str, Any] = {"runs_services": False, "runs_timers": False, **hosting}
-    async with open_host(made.application, Hosting(**options)) as host:
-        yield host
-
-
-async def give(host: Host, command: Command, actor: str = "ann") -> dict[str, Any]:
-    return dict(await host.perform(Order(command, actor)))
 
 
 async def halted(host: Host) -> str:
@@ -65,9 +53,14 @@ def item_of(host: Host, instance: str) -> int:
 
 def result_of(host: Host, instance: str) -> bytes | None:
     with host.engine.store.readers.snapshot() as view:
-        row = view.instances.find_named(instance)
-        assert row is not None
-        return view.history(row.id)[-1].payload
+        return result_in(view, instance)
+
+
+def result_in(view: View, instance: str) -> bytes | None:
+    """What it ended with; nothing while it has not."""
+    row = view.instances.find_named(instance)
+    assert row is not None
+    return view.history(row.id)[-1].payload if row.ended_us is not None else None
 
 
 def change(path: Path, *changes: tuple[str, str]) -> None:
@@ -79,7 +72,7 @@ def change(path: Path, *changes: tuple[str, str]) -> None:
 
 
 async def test_a_retry_takes_the_corrected_source_while_the_engine_runs(office: Made) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await halted(host)
         assert (await give(host, RetryInstance(name)))["halted"], "nothing was corrected yet"
         change(office.source, ("pages // by", "pages // (by or 1)"))
@@ -94,7 +87,7 @@ async def test_a_retry_takes_the_corrected_source_while_the_engine_runs(office: 
 
 
 async def test_what_was_alive_replays_on_the_source_that_was_taken(office: Made) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         waiting = str((await give(host, StartInstance("divide", '{"by": 2}')))["instance"])
         name = await halted(host)
         change(office.source, ("pages // by", "pages // (by or 1)"), ("first", "then"))
@@ -106,7 +99,7 @@ async def test_what_was_alive_replays_on_the_source_that_was_taken(office: Made)
 
 
 async def test_a_correction_of_the_same_size_within_the_same_second_is_taken(office: Made) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await halted(host)
         times = office.source.stat()
         change(office.source, ("pages // by", "pages // 1 "))
@@ -125,7 +118,7 @@ BROKEN: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("broken", BROKEN)
 async def test_a_source_that_does_not_load_refuses_the_retry_and_the_engine_goes_on(office: Made, broken: str) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await halted(host)
         waiting = str((await give(host, StartInstance("divide", '{"by": 2}')))["instance"])
         before = {key: module for key, module in sys.modules.items() if key.startswith(office.application.packages)}
@@ -143,7 +136,7 @@ async def test_a_source_that_does_not_load_refuses_the_retry_and_the_engine_goes
 
 
 async def test_a_source_that_the_history_does_not_fit_refuses_the_retry(office: Made) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await halted(host)
         change(office.source, ("    pages = await read(str(by))", '    pages = await weigh("x")'))
         with pytest.raises(DoesNotReplay, match="read"):
@@ -155,26 +148,22 @@ async def test_an_attempt_under_way_ends_with_the_body_that_it_began_with(office
     slow = "async def weigh(letter: str) -> int:\n"
     body = f"    while not __import__('os').path.exists({str(gate)!r}):\n        await asyncio.sleep(0.01)\n"
     change(office.source, (slow, slow + body))
-    async with hosted(office, runs_services=True) as host:
+    async with office.at_work(runs_services=True) as host:
         receiving = str((await give(host, StartInstance("receive", '{"letter": "four"}')))["instance"])
         name = await halted(host)
         change(office.source, ("return len(letter)", "return 100 * len(letter)"), ("pages // by", "pages // (by or 1)"))
         await give(host, RetryInstance(name))
         gate.touch()
         await give(host, CompleteItem(item_of(host, receiving), "2"))
-        async with asyncio.timeout(15):
-            while result_of(host, receiving) != b"8":
-                await asyncio.sleep(0.01)
+        assert await until(host, lambda view: result_in(view, receiving)) == b"8"
 
         again = str((await give(host, StartInstance("receive", '{"letter": "four"}')))["instance"])
         await give(host, CompleteItem(item_of(host, again), "2"))
-        async with asyncio.timeout(15):
-            while result_of(host, again) != b"800":
-                await asyncio.sleep(0.01)
+        assert await until(host, lambda view: result_in(view, again)) == b"800"
 
 
 async def test_only_the_retry_of_an_instance_that_stands_still_takes_the_source(office: Made) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         waiting = str((await give(host, StartInstance("divide", '{"by": 2}')))["instance"])
         office.source.write_text("def (")
         with pytest.raises(NothingToRetry):
@@ -184,7 +173,7 @@ async def test_only_the_retry_of_an_instance_that_stands_still_takes_the_source(
 
 
 async def test_a_source_that_cannot_be_kept_is_not_taken(office: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await halted(host)
         before = sys.modules[office.application.packages[0] + ".process"]
         change(office.source, ("pages // by", "pages // (by or 1)"))
@@ -201,7 +190,7 @@ async def test_a_source_that_cannot_be_kept_is_not_taken(office: Made, monkeypat
 
 
 async def test_two_retries_at_once_load_the_source_once(office: Made) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         names = [await halted(host), await halted(host)]
         change(office.source, ("pages // by", "pages // (by or 1)"))
         answers = await asyncio.gather(*(give(host, RetryInstance(name)) for name in names))
@@ -214,14 +203,14 @@ async def test_modules_beside_the_package_and_the_people_are_taken_too(office: M
     beside.write_text("ONE = 0\n")
     change(office.source, ("pages // by", f"pages // {beside.stem}.ONE"))
     change(office.source, ("import asyncio\n", f"import asyncio\nimport {beside.stem}\n"))
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await halted(host)
         item = item_of(host, str((await give(host, StartInstance("divide", '{"by": 2}')))["instance"]))
         with pytest.raises(UnknownPerformer):
-            await give(host, CompleteItem(item, "6"), "eve")
+            await give(host, CompleteItem(item, "6"), actor="eve")
         beside.write_text("ONE = 1\n")
         people = office.application.organisation_file
         people.write_text(people.read_text() + '[people.eve]\nroles = ["Desk"]\n')
 
         assert (await give(host, RetryInstance(name)))["state"] == "completed"
-        await give(host, CompleteItem(item, "6"), "eve")
+        await give(host, CompleteItem(item, "6"), actor="eve")

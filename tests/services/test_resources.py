@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,15 @@ import pytest
 
 from procession.errors import AuthorError, ProcessionError
 from procession.services.application import Application, open_application
-from procession.services.commands import Order, StartInstance
+from procession.services.commands import StartInstance
 from procession.services.configuration import configuration_of
 from procession.services.hosting import Host, Hosting, open_host
 from procession.services.reloading import load
 from procession.services.resources import ResourceFailed, ResourceMissing
 from procession.services.secrets import SecretMissing
 from procession.services.settings import BadSettings
-from procession.store import InstanceFilter
-from tests.services.applications import make_office
+from procession.store import InstanceFilter, View
+from tests.services.applications import give, make_office, until
 
 SHOP = """\
 import asyncio
@@ -112,40 +111,35 @@ def log_of(application: Application) -> list[str]:
 
 async def order(host: Host, number: str) -> dict[str, Any]:
     """Start one, and wait until it has ended or needs a person."""
-    await host.perform(Order(StartInstance("order", f'{{"number": "{number}"}}'), "ann"))
-    while True:
-        with host.engine.store.readers.snapshot() as view:
-            (row, *_) = view.instances.list(InstanceFilter(), limit=1)
-            waits = view.waits(row.id)
-            if row.ended_us is not None or [each for each in waits.service_calls if each.state == "attention"]:
-                last = view.history(row.id)[-1]
-                error = waits.service_calls[0].last_error if waits.service_calls else ""
-                return {"kind": last.kind, "payload": last.payload, "error": error}
-        await asyncio.sleep(0.01)
+    await give(host, StartInstance("order", f'{{"number": "{number}"}}'))
+    return await until(host, came_to)
 
 
-def run(application: Application, number: str = "7") -> dict[str, Any]:
-    async def work() -> dict[str, Any]:
-        async with open_host(application, Hosting()) as host:
-            return await order(host, number)
+def came_to(view: View) -> dict[str, Any] | None:
+    (row, *_) = view.instances.list(InstanceFilter(), limit=1)
+    calls = view.waits(row.id).service_calls
+    if row.ended_us is None and not [each for each in calls if each.state == "attention"]:
+        return None
+    last = view.history(row.id)[-1]
+    return {"kind": last.kind, "payload": last.payload, "error": calls[0].last_error if calls else ""}
 
-    return asyncio.run(work())
+
+async def run(application: Application, number: str = "7") -> dict[str, Any]:
+    async with open_host(application, Hosting()) as host:
+        return await order(host, number)
 
 
-def refusal(application: Application) -> str:
-    async def work() -> None:
+async def refusal(application: Application) -> str:
+    with pytest.raises(ProcessionError) as refused:
         async with open_host(application, Hosting()):
             raise AssertionError("it started")
-
-    with pytest.raises(ProcessionError) as refused:
-        asyncio.run(work())
     assert not application.store.exists(), "nothing was touched"
     return f"{type(refused.value).__name__}: {refused.value}"
 
 
-def test_a_service_is_given_what_was_opened_with_the_engine_and_it_is_no_input(tmp_path: Path) -> None:
+async def test_a_service_is_given_what_was_opened_with_the_engine_and_it_is_no_input(tmp_path: Path) -> None:
     application = make(tmp_path)
-    ended = run(application)
+    ended = await run(application)
     assert b"B-7 confirmed by p4ss/t0ken" in (ended["payload"] or b"")
     assert log_of(application) == [
         "database opened", "session opened", "book 7 as p4ss", "session closed", "database closed",
@@ -154,9 +148,9 @@ def test_a_service_is_given_what_was_opened_with_the_engine_and_it_is_no_input(t
     assert [each.name for each in registry.operations["Shop.confirm"].inputs.parameters] == ["number"]
 
 
-def test_no_secret_and_no_resource_is_recorded_nor_told(tmp_path: Path) -> None:
+async def test_no_secret_and_no_resource_is_recorded_nor_told(tmp_path: Path) -> None:
     application = make(tmp_path)
-    told = run(application, "13")
+    told = await run(application, "13")
     assert "mail refused ********" in told["error"]
     shown = configuration_of(application)
     assert {each.name: (each.value, each.origin) for each in shown.secrets} == {
@@ -168,40 +162,37 @@ def test_no_secret_and_no_resource_is_recorded_nor_told(tmp_path: Path) -> None:
     assert b"p4ss" not in stored
 
 
-def test_a_secret_in_the_folder_of_secrets_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_secret_in_the_folder_of_secrets_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROCESSION_SECRETS", str(tmp_path / "secrets"))
     monkeypatch.delenv("MAIL_TOKEN_FILE")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "MAIL_TOKEN").write_text("from the folder")
-    assert b"/from the folder" in run(make(tmp_path))["payload"]
+    assert b"/from the folder" in (await run(make(tmp_path)))["payload"]
 
 
-def test_a_secret_that_is_missing_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_secret_that_is_missing_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MAIL_TOKEN_FILE")
     application = make(tmp_path)
-    told = refusal(application)
+    told = await refusal(application)
     assert told.startswith(f"{SecretMissing.__name__}: There is no secret MAIL_TOKEN, which Shop.confirm takes.")
     assert "Set the variable MAIL_TOKEN, or MAIL_TOKEN_FILE" in told
     (shown,) = [each for each in configuration_of(application).secrets if each.origin == "missing"]
     assert (shown.name, shown.value) == ("MAIL_TOKEN", None)
 
 
-def test_a_resource_that_cannot_be_opened_is_told_at_the_start_and_the_others_are_closed(tmp_path: Path) -> None:
+async def test_a_resource_that_cannot_be_opened_is_told_at_the_start_and_the_others_are_closed(tmp_path: Path) -> None:
     application = make(tmp_path, ('        LOG.append("session opened")', '        raise OSError("no route, p4ss")'))
-    told = refusal(application)
+    told = await refusal(application)
     assert told.startswith(ResourceFailed.__name__)
     assert "could not be opened: OSError: no route, ********" in told
     assert log_of(application) == ["database opened", "database closed"]
 
 
-def test_commands_that_run_no_service_open_nothing(tmp_path: Path) -> None:
+async def test_commands_that_run_no_service_open_nothing(tmp_path: Path) -> None:
     application = make(tmp_path)
 
-    async def work() -> None:
-        async with open_host(application, Hosting(runs_services=False, runs_timers=False)) as host:
-            await host.perform(Order(StartInstance("order", '{"number": "1"}'), "ann"))
-
-    asyncio.run(work())
+    async with open_host(application, Hosting(runs_services=False, runs_timers=False)) as host:
+        await give(host, StartInstance("order", '{"number": "1"}'))
     assert log_of(application) == []
 
 
@@ -224,10 +215,10 @@ def test_a_line_of_resources_that_cannot_be_opened_is_refused_with_its_line(
     assert "procession.toml:" in str(refused.value)
 
 
-def test_a_resource_that_nobody_opens_is_refused_at_the_start(tmp_path: Path) -> None:
+async def test_a_resource_that_nobody_opens_is_refused_at_the_start(tmp_path: Path) -> None:
     without = ("session: Session, number", "number")
     body = ("{session.database.password}/{token}", "{token}")
-    told = refusal(make(tmp_path, without, body, settings=""))
+    told = await refusal(make(tmp_path, without, body, settings=""))
     assert told.startswith(ResourceMissing.__name__)
     assert "Shop.book takes `database`" in told
 

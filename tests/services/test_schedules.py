@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from procession.engine.crash_points import CrashPoint
 from procession.engine.embedded import EngineOptions, open_engine
 from procession.services.application import open_application
 from procession.services.attention import CasesWanted, list_cases
-from procession.services.commands import CancelInstance, Command, Order, PauseSchedule, ResumeSchedule
-from procession.services.hosting import Host, Hosting, open_host
+from procession.services.commands import CancelInstance, PauseSchedule, ResumeSchedule
+from procession.services.hosting import Host
 from procession.services.reloading import load
 from procession.services.schedules import NoSuchSchedule, ScheduledStarts, ScheduleShown, list_schedules
 from procession.services.settings import BadSettings
 from procession.store import InstanceFilter, InstanceRow, OpenOptions
-from tests.services.applications import make_office
+from tests.services.applications import give, make_office
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SUNDAY = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -45,7 +46,8 @@ class Office:
     """An application with a schedule, on a clock of its own."""
 
     def __init__(self, folder: Path, schedule: str = WEEKLY) -> None:
-        self.folder = make_office(folder).application.folder
+        self._made = make_office(folder)
+        self.folder = self._made.application.folder
         self.settings = self.folder / "procession.toml"
         self._bare = self.settings.read_text()
         self.clock = VirtualClock(us(SUNDAY))
@@ -57,7 +59,8 @@ class Office:
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[Host]:
-        async with open_host(self.application, Hosting(clock=self.clock, runs_services=False)) as host:
+        made = replace(self._made, application=self.application)
+        async with made.at_work(clock=self.clock, runs_timers=True) as host:
             await host.engine.apply_due()
             yield host
 
@@ -84,10 +87,6 @@ def times(host: Host) -> list[str]:
     with host.engine.store.readers.snapshot() as view:
         requests = [view.request(number) for number in range(1, 50)]
     return [each.client_id.removeprefix("schedule:weekly:") for each in requests if each and each.client_id]
-
-
-async def give(host: Host, command: Command) -> dict[str, object]:
-    return dict(await host.perform(Order(command, "ann", "holidays")))
 
 
 def test_a_schedule_starts_an_instance_at_each_of_its_times(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from procession.services.commands import (
     ClaimItem,
     Command,
     CompleteItem,
-    Order,
     Pause,
     PutBackItem,
     ResumeInstance,
@@ -26,10 +23,12 @@ from procession.services.commands import (
     SuspendInstance,
     Unpause,
 )
-from procession.services.hosting import Host, Hosting, open_host
+from procession.services.hosting import Host
 from procession.services.reading import Reading
 from procession.services.repairs import NoOpenCall
 from procession.services.scopes import IsPaused, NothingToPause, list_pauses
+from procession.store import View
+from tests.services import applications
 from tests.services.applications import Made, make_office
 
 START = StartInstance("receive", '{"letter": "Dear Sir"}')
@@ -59,25 +58,23 @@ def office(tmp_path: Path) -> Made:
     return make_office(tmp_path, lambda text: text + MORE)
 
 
-@asynccontextmanager
-async def at_work(made: Made, *, services: bool = False) -> AsyncIterator[Host]:
-    async with open_host(made.application, Hosting(runs_services=services, runs_timers=services)) as host:
-        yield host
-
-
 async def give(host: Host, command: Command, reason: str | None = "audit") -> dict[str, Any]:
-    return dict(await host.perform(Order(command, "ann", reason)))
+    return await applications.give(host, command, reason=reason)
 
 
 def state(host: Host, name: str) -> str:
     with host.engine.store.readers.snapshot() as view:
-        row = view.instances.find_by_name(name)
+        return state_in(view, name)
+
+
+def state_in(view: View, name: str) -> str:
+    row = view.instances.find_by_name(name)
     assert row is not None
     return row.state
 
 
 async def test_a_paused_process_is_not_started_and_its_instances_stand_still_until_it_goes_on(office: Made) -> None:
-    async with at_work(office) as host:
+    async with office.at_work() as host:
         await give(host, START)
         await give(host, START)
         await give(host, WAIT)
@@ -88,7 +85,7 @@ async def test_a_paused_process_is_not_started_and_its_instances_stand_still_unt
         with pytest.raises(InstanceIsSuspended):
             await give(host, CompleteItem(1, "3"))
         assert state(host, "wait-1") == "running"
-    async with at_work(office) as host:
+    async with office.at_work() as host:
         with pytest.raises(IsPaused):
             await give(host, START)
         assert (await give(host, Unpause("process", "receive")))["instances"] == 1
@@ -98,7 +95,7 @@ async def test_a_paused_process_is_not_started_and_its_instances_stand_still_unt
 
 
 async def test_a_child_that_begins_while_its_process_is_paused_stands_still_and_goes_on_with_it(office: Made) -> None:
-    async with at_work(office) as host:
+    async with office.at_work() as host:
         await give(host, StartInstance("parent", '{"letter": "Dear Sir"}'))
         await give(host, Pause("process", "receive"))
         await give(host, CompleteItem(1, "1"))
@@ -108,7 +105,7 @@ async def test_a_child_that_begins_while_its_process_is_paused_stands_still_and_
 
 
 async def test_the_timers_of_a_paused_process_stand_still_where_that_is_wanted(office: Made) -> None:
-    async with at_work(office) as host:
+    async with office.at_work() as host:
         await give(host, WAIT)
         await give(host, Pause("process", "wait", "stop"))
         with host.engine.store.readers.snapshot() as view:
@@ -119,7 +116,7 @@ async def test_the_timers_of_a_paused_process_stand_still_where_that_is_wanted(o
 
 
 async def test_at_a_paused_operation_nothing_is_claimed_or_completed_and_what_was_typed_is_kept(office: Made) -> None:
-    async with at_work(office) as host:
+    async with office.at_work() as host:
         await give(host, START)
         await give(host, ClaimItem(1))
         await give(host, Pause("operation", "Desk.read"))
@@ -140,23 +137,22 @@ async def test_at_a_paused_operation_nothing_is_claimed_or_completed_and_what_wa
 async def test_no_attempt_begins_at_a_paused_service_or_system_also_after_a_restart(
     office: Made, scope: str, name: str
 ) -> None:
-    async with at_work(office, services=True) as host:
+    async with office.at_work(runs_services=True, runs_timers=True) as host:
         await give(host, Pause(scope, name))
         await give(host, StartInstance("again", '{"letter": "Dear Sir"}'))
         await host.engine.apply_due()
-    async with at_work(office, services=True) as host:
+    async with office.at_work(runs_services=True, runs_timers=True) as host:
         await host.engine.apply_due()
         with host.engine.store.readers.snapshot() as view:
             (call,) = view.waits(1).service_calls
         assert (call.state, call.attempts) == ("due", 0)
         await give(host, Unpause(scope, name))
-        while state(host, "again-1") != "completed":
-            await host.engine.apply_due()
+        await applications.until(host, lambda view: state_in(view, "again-1") == "completed")
 
 
 async def test_pauses_are_listed_with_who_and_why_and_whether_timers_run_on(office: Made) -> None:
     assert list_pauses(office.application).pauses == ()
-    async with at_work(office) as host:
+    async with office.at_work() as host:
         await give(host, Pause("process", "wait", "stop"))
         await give(host, Pause("system", "scales"))
     found = [
@@ -175,20 +171,20 @@ async def test_pauses_are_listed_with_who_and_why_and_whether_timers_run_on(offi
     ],
 )
 async def test_what_is_not_there_or_not_paused_is_refused(office: Made, command: Command) -> None:
-    async with at_work(office) as host:
+    async with office.at_work() as host:
         with pytest.raises(NothingToPause):
             await give(host, command)
 
 
 async def test_a_pause_in_words_that_nobody_knows_is_refused(office: Made) -> None:
-    async with at_work(office) as host:
+    async with office.at_work() as host:
         for wrong in (Pause("function", "Desk"), Pause("process", "wait", "walk"), Pause("system", "scales", "stop")):
             with pytest.raises(InvalidValue):
                 await give(host, wrong)
 
 
 async def test_a_call_is_skipped_with_a_result_for_a_reason(office: Made) -> None:
-    async with at_work(office) as host:
+    async with office.at_work() as host:
         await give(host, START)
         with pytest.raises(InvalidValue, match="for a reason"):
             await give(host, SkipCall("receive-1", 1, "3"), None)
@@ -204,7 +200,7 @@ async def test_a_call_is_skipped_with_a_result_for_a_reason(office: Made) -> Non
 
 
 async def test_a_timer_that_is_skipped_fires_now_and_only_once(office: Made) -> None:
-    async with at_work(office) as host:
+    async with office.at_work() as host:
         await give(host, WAIT)
         assert (await give(host, SkipCall("wait-1", 1)))["state"] == "completed"
         await give(host, WAIT)
