@@ -9,7 +9,8 @@ import pytest
 from procession import Function, process
 from procession.engine.contract import InstanceHasEnded, InstanceIsHalted
 from procession.kernel import CancellationRequested, InstanceCancelled
-from procession.services.commands import CancelInstance, StartInstance
+from procession.services.commands import CancelInstance, CompleteItem, StartInstance
+from procession.work.item import ItemEnded
 from tests.conformance.test_halts import halted
 from tests.conformance.world import Host, Settings, World
 
@@ -145,4 +146,9 @@ async def test_an_answer_that_crosses_the_cancellation_is_refused(host: Host) ->
     name = await world.start(deliver, order="pens")
     item = world.item(name).id
     await world.give(CancelInstance(name))
+    with pytest.raises(ItemEnded):
+        await world.give(CompleteItem(item, '"packed"'), "bob")
     assert world.find_item(item).state == "withdrawn"
+    await world.complete(name, None)
+    await world.until_ended(name)
+    assert world.state(name) == "cancelled"

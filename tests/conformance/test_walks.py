@@ -342,8 +342,9 @@ async def test_whatever_people_programs_time_and_faults_do_every_law_holds_and_a
     assert walk.refused.total() > 5
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 5, 7])  # in each of them a source is refused that a history does not fit
 async def test_instances_that_lived_on_different_sources_lose_nothing_and_can_be_ended(host: Host, seed: int) -> None:
     walk = await walked(host, seed, 120, may_diverge=True)
     host.forget(walk.world)  # not each of its histories replays on one and the same source
     assert walk.orders > 10
+    assert walk.refused["does-not-replay"]

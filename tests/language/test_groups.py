@@ -383,13 +383,13 @@ async def hoped_for(*_: object) -> bool:
     ("use", "told"),
     [
         (add_late, "'a' was added to a group, which is closed. Make it with growing=True"),
-        (add_to_a_fixed_one, "is_open"),
+        (add_to_a_fixed_one, "before it is closed, complete or withdrawn, which `is_open` tells"),
         (lambda: each(op("a"), ["a"]), "its body is <coroutine object op"),  # type: ignore[call-overload]
         (lambda: each(len, ["a"]), "the body gives 1, which cannot be waited for. Give an operation"),  # type: ignore[call-overload]
         (lambda: each(op, {"a", "b"}), "its items are a set, whose order is left to chance. Write sorted"),
         (lambda: each(op, ["a"], until=hoped_for), "until= is an `async def`"),  # type: ignore[call-overload]
         (lambda: each(op, ["a"], errors="drop"), "errors='drop'"),  # type: ignore[call-overload]
-        (lambda: each(op, ["a"], name=" "), "group"),
+        (lambda: each(op, ["a"], name=" "), "The group ' ' begins or ends with a blank"),
     ],
 )
 def test_what_cannot_be_a_group_halts_with_what_to_write(use: Callable[[], Any], told: str) -> None:

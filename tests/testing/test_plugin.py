@@ -64,7 +64,9 @@ def test_a_failure_shows_where_every_instance_stands(folder: pytest.Pytester) ->
 
 
 def test_the_fixture_is_listed_with_what_it_is(folder: pytest.Pytester) -> None:
-    run = folder.runpytest_subprocess("--fixtures", "--markers")
+    run = folder.runpytest_subprocess("--fixtures")
+    run.stdout.fnmatch_lines(["world -- *", "    People and processes on an engine of their own, in virtual time*"])
+    run = folder.runpytest_subprocess("--markers")
     run.stdout.fnmatch_lines(["*@pytest.mark.world(start=*"])
 
 

@@ -107,6 +107,7 @@ def test_a_machine_that_is_lost_in_a_charge_goes_on_with_it(publisher: Publisher
     publisher.begins()
     publisher.world.advance("30 days")
     assert publisher.subscription.attributes["month"] == 2
+    assert publisher.card.attempts == 3  # two months, and the first charge once more
 
 
 def test_finance_looks_at_the_figures_of_the_month(publisher: Publisher) -> None:
@@ -117,7 +118,9 @@ def test_finance_looks_at_the_figures_of_the_month(publisher: Publisher) -> None
     assert report.result() == "plausible"
 
 
-def test_the_figures_are_started_by_the_clock() -> None:
+def test_the_figures_are_started_on_the_first_of_a_month_by_the_clock() -> None:
     application = open_application(Path(__file__).parent.parent)
     (figures,) = schedules_of(application, application.load_registry())
     assert (figures.name, figures.process.name) == ("figures", "report_month")
+    next_us = figures.when.next_after(int(ANNA.begins.timestamp()) * 1_000_000)
+    assert next_us == datetime(2026, 4, 1, 9, tzinfo=application.zone).timestamp() * 1_000_000
