@@ -82,6 +82,7 @@ def test_halted_instances_are_retried_by_their_error(shop: Terminal) -> None:
 
 
 def test_a_running_engine_does_it_and_one_that_is_refused_is_told(leaves: Terminal) -> None:
+    leaves.succeed("work", "claim", "2", "--as", "bob")
     with leaves.serving():
         assert leaves.answer("suspend", "--process", "leave")["done"] == 3
         assert set(states(leaves).values()) == {"suspended"}

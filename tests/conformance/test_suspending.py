@@ -15,9 +15,11 @@ from procession.services.commands import (
     CancelInstance,
     ClaimItem,
     CompleteItem,
+    Pause,
     ResumeInstance,
     SaveDraft,
     SuspendInstance,
+    Unpause,
 )
 from procession.services.pausing import NotSuspended
 from tests.conformance.test_halts import halted
@@ -203,3 +205,102 @@ async def test_suspending_acts_on_the_tree(host: Host) -> None:
     await world.complete("patient-1", "so")
     await world.complete(name, "and so")
     assert world.result(name) == ["so", "and so"]
+
+
+@process(owner=team)
+async def halve(question: str) -> str:
+    await asyncio.sleep(3_600)
+    assert MENDED, "not yet"
+    return await answer(question)
+
+
+@process(owner=team)
+async def middle(question: str) -> str:
+    return await halve(question)
+
+
+@process(owner=team)
+async def top(question: str) -> str:
+    return await middle(question)
+
+
+MENDED: list[bool] = []
+
+
+@pytest.fixture(autouse=True)
+def broken_at_first() -> None:
+    MENDED.clear()
+
+
+@pytest.mark.parametrize("timers", ["run", "stop"])
+async def test_a_halted_one_below_a_suspended_one_stands_still_with_it_once_it_is_mended(
+    host: Host, timers: str
+) -> None:
+    world = await host.open(team, halve, middle, top)
+    name = await world.start(top, question="why?")
+    await world.pass_time("1 hour")
+    assert world.state("halve-1") == "halted"
+    await world.give(SuspendInstance(name, timers))
+    await world.pass_time("2 days")
+    MENDED.append(True)
+    assert (await world.retry("halve-1"))["state"] == "suspended"
+    due_us = world.item("halve-1").due_us
+    with pytest.raises(InstanceIsSuspended):
+        await world.complete("halve-1", "so")
+    await world.pass_time("1 day")
+    await world.give(ResumeInstance(name))
+    assert [world.state(each) for each in (name, "middle-1", "halve-1")] == ["running"] * 3
+    assert due_us is not None
+    moved_us = 86_400 * 1_000_000 if timers == "stop" else 0
+    assert world.item("halve-1").due_us == due_us + moved_us, "it stood still with the others for a day only"
+    await world.complete("halve-1", "so")
+    assert world.result(name) == "so"
+
+
+async def test_what_waits_for_a_halted_one_goes_on_waiting_where_it_is_mended_below_a_suspended_one(host: Host) -> None:
+    @process(owner=team)
+    async def hurried(question: str) -> str:
+        try:
+            async with asyncio.timeout(86_400):
+                await asyncio.sleep(3_600)
+                assert MENDED, "not yet"
+                return await answer(question)
+        except TimeoutError:
+            return "late"
+
+    @process(owner=team)
+    async def over(question: str) -> str:
+        return await hurried(question)
+
+    world = await host.open(team, hurried, over)
+    name = await world.start(over, question="why?")
+    await world.pass_time("1 hour")
+    await world.give(SuspendInstance(name))
+    await world.pass_time("2 days")
+    MENDED.append(True)
+    await world.retry("hurried-1")
+    assert len(world.waits("hurried-1").waiting_events) == 1
+    await world.give(ResumeInstance(name))
+    assert (world.result("hurried-1"), world.result(name)) == ("late", "late")
+
+
+async def test_a_halted_one_of_a_paused_process_and_its_children_stand_still_once_it_is_mended(host: Host) -> None:
+    @process(owner=team)
+    async def asking_first(question: str) -> str:
+        asked = asyncio.create_task(patient(question))
+        await asyncio.sleep(3_600)
+        assert MENDED, "not yet"
+        return await asked
+
+    world = await host.open(team, asking_first, patient)
+    name = await world.start(asking_first, question="why?")
+    await world.pass_time("1 hour")
+    await world.give(Pause("process", "asking_first"))
+    assert (world.state(name), world.state("patient-1")) == ("halted", "running")
+    MENDED.append(True)
+    await world.retry(name)
+    assert (world.state(name), world.state("patient-1")) == ("suspended", "suspended")
+    await world.give(Unpause("process", "asking_first"))
+    assert (world.state(name), world.state("patient-1")) == ("running", "running")
+    await world.complete("patient-1", "so")
+    assert world.result(name) == "so"

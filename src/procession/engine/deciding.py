@@ -19,7 +19,7 @@ from procession.engine.due_work import ENGINE_ACTOR
 from procession.engine.live import ProcessIsGone
 from procession.engine.recording import change_item, change_service, keep_request, let_wait
 from procession.engine.starting import begin_instance
-from procession.engine.suspending import STANDS_STILL, Suspension, resume, suspend
+from procession.engine.suspending import STANDS_STILL, Suspension, resume, suspend, suspend_as_others
 from procession.engine.turn import Cause, Effects, Turn
 from procession.errors import PerformerError
 from procession.kernel import (
@@ -259,20 +259,21 @@ class Decider:
             self.advance.apply(turn, row.id, decision.events)
 
     def _retry(self, turn: Turn, row: InstanceRow, event: Retried) -> None:
-        """Go on with a halted instance; then apply what waited for it, as long as it does not halt again."""
+        """Go on with a halted instance; then apply what waited for it, as long as it does not stand still again."""
         batch = turn.batch
         self.advance.check_replays(batch, row)
         batch.instances.change(row.id, state=InstanceState.RUNNING, halt=None)  # until the kernel says otherwise
         turn.notice(event.at_us, row.name, f"retried by {turn.cause.actor}")
         self.advance.apply(turn, row.id, (event,))
+        suspend_as_others(turn, self.advance.live, row.id)
         self._apply_waiting(turn, row.id)
 
     def _apply_waiting(self, turn: Turn, instance: int) -> None:
-        """What came while the instance stood still, in the order in which it came, unless it halts over that."""
+        """What came while the instance stood still, in the order in which it came, until it stands still again."""
         batch, live = turn.batch, self.advance.live
         for waiting in batch.waiting_events.of_instance(instance):
             row = batch.instances.get(instance)
-            if row.state == InstanceState.HALTED:
+            if row.state in STANDS_STILL:
                 return
             batch.waiting_events.remove(waiting.id)
             fitting: Event | None = replace(decode_event(waiting), at_us=row.now_us)

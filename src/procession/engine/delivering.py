@@ -13,7 +13,7 @@ from procession.engine.live import ProcessIsGone
 from procession.engine.present_names import in_present_names
 from procession.engine.recording import let_wait
 from procession.engine.starting import begin_instance
-from procession.engine.suspending import suspend_as_paused, suspend_with_parent
+from procession.engine.suspending import suspend_as_others
 from procession.engine.turn import Turn
 from procession.errors import InternalError, InvalidValue
 from procession.kernel import (
@@ -147,9 +147,7 @@ class Delivering:
         parent = (origin.id, cause.call) if is_child else (None, None)
         new = NewInstance(process, cause.input, title, origin.initiator, key, *parent)
         row = begin_instance(turn, self.advance, new, at_us)
-        if is_child:
-            suspend_with_parent(turn, self.advance.live, turn.batch.instances.get(row.id), origin)
-        suspend_as_paused(turn, self.advance.live, turn.batch.instances.get(row.id))
+        suspend_as_others(turn, self.advance.live, row.id)
         return row.name
 
     def _cancel(self, turn: Turn, origin: InstanceRow, cause: Event, row: DeliveryRow) -> None:

@@ -60,20 +60,25 @@ class Suspension:
 
 def suspend(turn: Turn, live: LiveInstances, row: InstanceRow, event: InstanceSuspended, *, stops_timers: bool) -> None:
     """The instance and its children stand still: attempts under way end, no other begins, timers stop where that is asked for."""
-    _suspend(turn, live, row, event, Suspension(event.at_us, turn.cause.actor, event.reason, stops_timers))
-    for child in _tree(turn, row):
-        if child.state in GOES_ON:
-            at_us = max(event.at_us, child.now_us)
-            within = Suspension(at_us, turn.cause.actor, event.reason, stops_timers, within=row.name)
-            _suspend(turn, live, child, InstanceSuspended(at_us, event.reason), within)
+    _suspend_tree(turn, live, row, Suspension(event.at_us, turn.cause.actor, event.reason, stops_timers))
 
 
-def suspend_with_parent(turn: Turn, live: LiveInstances, row: InstanceRow, parent: InstanceRow) -> None:
-    """A child that begins while its parent stands still does so too, from its first wait on."""
-    above = Suspension.of(parent)
-    if above is not None and row.state in GOES_ON:
-        within = replace(above, within=above.within or parent.name, stopped=())
-        _suspend(turn, live, row, InstanceSuspended(row.now_us, above.reason), within)
+def suspend_as_others(turn: Turn, live: LiveInstances, instance: int) -> None:
+    """One that begins, or goes on after a halt, stands still from its next wait on where those above it or its process do."""
+    row = turn.batch.instances.get(instance)
+    _suspend_with_those_above(turn, live, row)
+    _suspend_as_paused(turn, live, turn.batch.instances.get(instance))
+
+
+def _suspend_with_those_above(turn: Turn, live: LiveInstances, row: InstanceRow) -> None:
+    parent = row.parent
+    while parent is not None and row.state in GOES_ON:
+        ancestor = turn.batch.instances.get(parent)
+        if (above := Suspension.of(ancestor)) is not None:
+            within = above.within or ancestor.name
+            _suspend_tree(turn, live, row, replace(above, at_us=row.now_us, within=within, stopped=()))
+            return
+        parent = ancestor.parent
 
 
 def pause_key(scope: str, name: str) -> str:
@@ -86,13 +91,11 @@ def paused_process(name: str) -> str:
     return f"the process {name} is paused"
 
 
-def suspend_as_paused(turn: Turn, live: LiveInstances, row: InstanceRow) -> None:
-    """An instance that another one starts while its process is paused stands still from its first wait on."""
+def _suspend_as_paused(turn: Turn, live: LiveInstances, row: InstanceRow) -> None:
     kept = turn.batch.find_meta(pause_key("process", row.process))
     if kept is not None and row.state in GOES_ON:
         pause, why = json.loads(kept), paused_process(row.process)
-        suspension = Suspension(row.now_us, str(pause["by"]), why, pause["timers"] == "stop")
-        _suspend(turn, live, row, InstanceSuspended(row.now_us, why), suspension)
+        _suspend_tree(turn, live, row, Suspension(row.now_us, str(pause["by"]), why, pause["timers"] == "stop"))
 
 
 def _tree(turn: Turn, row: InstanceRow) -> list[InstanceRow]:
@@ -103,10 +106,17 @@ def _tree(turn: Turn, row: InstanceRow) -> list[InstanceRow]:
     return found
 
 
-def _suspend(
-    turn: Turn, live: LiveInstances, row: InstanceRow, event: InstanceSuspended, suspension: Suspension
-) -> None:
-    batch = turn.batch
+def _suspend_tree(turn: Turn, live: LiveInstances, row: InstanceRow, suspension: Suspension) -> None:
+    _suspend(turn, live, row, suspension)
+    within = suspension.within or row.name
+    for child in _tree(turn, row):
+        if child.state in GOES_ON:
+            at_us = max(suspension.at_us, child.now_us)
+            _suspend(turn, live, child, replace(suspension, at_us=at_us, within=within))
+
+
+def _suspend(turn: Turn, live: LiveInstances, row: InstanceRow, suspension: Suspension) -> None:
+    batch, event = turn.batch, InstanceSuspended(suspension.at_us, suspension.reason)
     batch.events.append(row.id, [encode_event(event, request=turn.cause.request)])
     live.drop([row.id])
     stopped: list[tuple[int, int]] = []
@@ -129,7 +139,8 @@ def resume(turn: Turn, live: LiveInstances, row: InstanceRow, event: InstanceRes
     for child in _tree(turn, row):
         suspension = Suspension.of(child)
         if suspension is not None and suspension.within == row.name:
-            _resume(turn, live, child, InstanceResumed(max(event.at_us, child.now_us), event.moved_us))
+            moved_us = min(event.moved_us, max(0, event.at_us - suspension.at_us))  # it may stand still for less long
+            _resume(turn, live, child, InstanceResumed(max(event.at_us, child.now_us), moved_us))
             resumed.append(child.id)
     return resumed
 
