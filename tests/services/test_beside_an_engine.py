@@ -14,8 +14,8 @@ from procession.services.commands import CompleteItem, RetryInstance, StartInsta
 from procession.services.health import examine
 from procession.services.hosting import Host
 from procession.services.reading import Reading, Wanted
-from tests.services.applications import Made, make_office
-from tests.services.test_reloading import WRONG, change, give, halted, hosted
+from tests.services.applications import Made, give, make_office
+from tests.services.test_reloading import WRONG, change, halted
 
 START = '{"letter": "Dear Sir"}'
 
@@ -36,7 +36,7 @@ def seen(made: Made, instance: str) -> Any:
 
 
 async def test_as_long_as_the_source_is_the_engines_nothing_is_said(office: Made) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await received(host)
         assert seen(office, name).engine_note == ""
         with Reading(office.application) as reading:
@@ -45,7 +45,7 @@ async def test_as_long_as_the_source_is_the_engines_nothing_is_said(office: Made
 
 
 async def test_the_stack_is_that_of_the_source_that_the_engine_runs(office: Made) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await received(host)
         before = seen(office, name)
         change(office.source, ("    attribute(length=len(letter))\n", "    await weigh(letter)\n"))
@@ -63,7 +63,7 @@ async def test_the_stack_is_that_of_the_source_that_the_engine_runs(office: Made
 
 @pytest.mark.parametrize("broken", ["def (", "raise RuntimeError('half way')"])
 async def test_a_source_that_does_not_load_keeps_nobody_from_reading_and_working(office: Made, broken: str) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await received(host)
         office.source.write_text(broken)
         assert seen(office, name).branches_from == "replay"
@@ -76,7 +76,7 @@ async def test_a_source_that_does_not_load_keeps_nobody_from_reading_and_working
 
 
 async def test_after_the_source_was_taken_nothing_is_said(office: Made) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await received(host)
         stopped = await halted(host)
         change(office.source, ("pages // by", "pages // (by or 1)"))
@@ -88,14 +88,14 @@ async def test_after_the_source_was_taken_nothing_is_said(office: Made) -> None:
 async def test_a_file_that_is_gone_is_told(office: Made) -> None:
     extra = office.source.with_name("extra.py")
     extra.write_text("ONE = 1\n")
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await received(host)
         extra.unlink()
         assert "extra.py is gone" in seen(office, name).engine_note
 
 
 async def test_doctor_says_that_the_engine_runs_another_source_and_what_will_halt(office: Made) -> None:
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await received(host)
         change(office.source, ("    attribute(length=len(letter))\n", "    await weigh(letter)\n"))
         text = "import json, sys; from pathlib import Path\n"
@@ -116,7 +116,7 @@ async def test_where_what_the_engine_runs_cannot_be_loaded_here_it_is_said_plain
     beside.write_text("x")
     text = office.source.read_text()
     office.source.write_text(f"import pathlib\npathlib.Path({str(beside)!r}).read_text()\n{text}")
-    async with hosted(office) as host:
+    async with office.at_work() as host:
         name = await received(host)
         beside.unlink()
         office.source.write_text(text.replace("    attribute(length=len(letter))\n", "    await weigh('')\n"))
