@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.fixtures import host, run_coroutine_test
+from tests.conformance.fixtures import host, in_step, run_coroutine_test
 
-__all__ = ["host"]
+__all__ = ["host", "in_step"]
 
 
 @pytest.hookimpl(tryfirst=True)

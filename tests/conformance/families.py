@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from procession import Function, ProcessFailed, after, deadline, process
 from procession.errors import OperationFailed
 from procession.language.process import Process
@@ -157,14 +155,6 @@ ALL = (
     countdown,
     endless,
 )
-
-
-@pytest.fixture(params=[True, False], ids=["in the same transaction", "as due work"])
-def in_step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether what one instance does to another is applied at once, or each thing on its own."""
-    if not request.param:
-        monkeypatch.setattr("procession.engine.delivering.MOST_AT_ONCE", 0)
-    return bool(request.param)
 
 
 async def opened(host: Host, **settings: Any) -> World:

@@ -21,6 +21,14 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
     return Host(SUBJECTS[request.param], tmp_path)
 
 
+@pytest.fixture(params=[True, False], ids=["in the same transaction", "as due work"])
+def in_step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether what one instance does to another, and a message, comes in the transaction that it is of, or each thing on its own."""
+    if not request.param:
+        monkeypatch.setattr("procession.engine.delivering.MOST_AT_ONCE", 0)
+    return bool(request.param)
+
+
 def run_coroutine_test(item: pytest.Function) -> bool | None:
     """Runs a test that is a coroutine; leaves others alone."""
     if not inspect.iscoroutinefunction(item.obj):

@@ -282,7 +282,7 @@ def named(plan: Node, path: str = "") -> Node:
 
 
 @given(TREES.map(named), MOVES)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 def test_a_tree_ends_alike_in_one_transaction_and_step_by_step_through_crashes(
     plan: Node, moves: list[tuple[str, int]]
 ) -> None:

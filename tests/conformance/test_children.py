@@ -16,14 +16,11 @@ from tests.conformance.families import (
     decided,
     endless,
     hurried,
-    in_step,
     launch,
     opened,
     start,
 )
 from tests.conformance.world import Host
-
-__all__ = ["in_step"]
 
 
 @pytest.mark.usefixtures("in_step")

@@ -21,7 +21,6 @@ from tests.conformance.families import (
     confirm,
     countdown,
     hurried,
-    in_step,
     opened,
     sleepy,
     start,
@@ -29,8 +28,6 @@ from tests.conformance.families import (
     tidy,
 )
 from tests.conformance.world import Host
-
-__all__ = ["in_step"]
 
 
 async def test_a_child_that_begins_while_its_parent_is_suspended_stands_still_with_it(

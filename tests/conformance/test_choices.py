@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 
-from procession import Function, after, each, first, pick, process
+from procession import Function, after, each, first, pick
 from procession.control import n_of
 from procession.services.commands import ClaimItem, CompleteItem, FailCall, PutBackItem, StartItem
 from procession.work.item import ItemEnded
-from tests.conformance.subject import Settings
-from tests.conformance.world import Host, World
+from tests.conformance.rebuilt import idle, opened
+from tests.conformance.world import Host
 
 team = Function("Team", owner="ann@acme.example")
 
@@ -24,30 +22,12 @@ async def sign(copies: int) -> int: ...
 async def refuse(why: str) -> str: ...
 
 
-@process(owner=team)
-async def idle() -> None:
-    await after("300 days")
-
-
-async def opened(host: Host, main: Callable[[], Awaitable[object]]) -> tuple[World, str]:
-    """An instance of a process with this body; there is room in memory for one instance."""
-
-    @process(owner=team)
-    async def subject() -> str:
-        return str(await main())
-
-    world = await host.open(subject, idle, settings=Settings(most_live=1))
-    name = await world.start(subject)
-    await world.start(idle)
-    return world, name
-
-
 async def a_choice() -> object:
     return await pick(sign.request(2), refuse.request("too dear"), after("5 days"))
 
 
 async def test_to_claim_is_not_to_choose_and_to_start_is(host: Host) -> None:
-    world, name = await opened(host, a_choice)
+    world, name = await opened(host, team, a_choice)
     signing, refusing = world.item(name, "sign").id, world.item(name, "refuse").id
     await world.give(ClaimItem(signing))
     await world.give(ClaimItem(refusing), "bob")
@@ -64,7 +44,7 @@ async def test_to_claim_is_not_to_choose_and_to_start_is(host: Host) -> None:
 
 
 async def test_what_was_chosen_and_put_back_is_offered_alone(host: Host) -> None:
-    world, name = await opened(host, a_choice)
+    world, name = await opened(host, team, a_choice)
     signing = world.item(name, "sign").id
     await world.give(StartItem(signing))
     await world.give(PutBackItem(signing))
@@ -76,14 +56,14 @@ async def test_what_was_chosen_and_put_back_is_offered_alone(host: Host) -> None
 
 
 async def test_who_answers_without_having_started_has_chosen(host: Host) -> None:
-    world, name = await opened(host, a_choice)
+    world, name = await opened(host, team, a_choice)
     await world.complete(name, 2, of="sign")
     assert world.result(name) == "2"
     assert world.find_item(2).state == "withdrawn"
 
 
 async def test_a_moment_that_comes_is_chosen_and_what_was_only_claimed_is_withdrawn(host: Host) -> None:
-    world, name = await opened(host, a_choice)
+    world, name = await opened(host, team, a_choice)
     await world.give(ClaimItem(world.item(name, "sign").id))
     await world.pass_time("5 days")
     assert world.waits(name).items == ()
@@ -98,7 +78,7 @@ async def test_an_alternative_that_an_operator_fails_is_out_and_the_others_stay(
             return_value = [str(error) for error in group.exceptions]
         return return_value
 
-    world, name = await opened(host, main)
+    world, name = await opened(host, team, main)
     await world.give(FailCall(name, world.call_of(name, "sign"), "nobody can sign"))
     await world.start(idle)
     assert [row.operation for row in world.waits(name).items] == ["Team.refuse"]
@@ -110,7 +90,7 @@ async def test_the_first_answer_takes_the_work_from_the_others(host: Host) -> No
     async def main() -> object:
         return await first(sign(1), sign(2), after("5 days"))
 
-    world, name = await opened(host, main)
+    world, name = await opened(host, team, main)
     assert world.row(name).halt is None, world.halt(name)
     items = [row.id for row in world.waits(name).items]
     await world.give(StartItem(items[0]))
@@ -123,7 +103,7 @@ async def test_so_many_of_several_are_given_in_the_order_of_their_answers_and_th
     async def main() -> object:
         return await n_of(2, [sign(1), sign(2), sign(3)], rest="continue")
 
-    world, name = await opened(host, main)
+    world, name = await opened(host, team, main)
     items = [row.id for row in world.waits(name).items]
     for item in (items[2], items[0]):
         await world.give(CompleteItem(item, str(item)))
@@ -146,7 +126,7 @@ async def test_a_group_grows_while_it_is_done_and_ends_when_it_is_enough(host: H
             group.add(2)
         return group.results
 
-    world, name = await opened(host, main)
+    world, name = await opened(host, team, main)
     one, two = (row.id for row in world.waits(name).items)
     await world.give(CompleteItem(two, "3"), "bob")
     await world.restart()
@@ -160,7 +140,7 @@ async def test_a_group_that_collects_errors_goes_on_after_an_operator_gave_one_u
     async def main() -> object:
         return [str(given) for given in await each(sign, [1, 2, 3], errors="collect")]
 
-    world, name = await opened(host, main)
+    world, name = await opened(host, team, main)
     await world.give(FailCall(name, 2, "nobody can"))
     await world.start(idle)
     items = [row.id for row in world.waits(name).items]

@@ -1,6 +1,6 @@
 """Workers, leases, lost answers, time and restarts in any order: each call is done once, by who had it last.
 
-Where a walk fails, its seed repeats it: `pytest tests/conformance/test_lease_walks.py -k "17"`.
+Where a walk fails, its seed repeats it: `pytest tests/conformance/test_lease_walks.py -k "embedded-17]"`.
 """
 
 from __future__ import annotations

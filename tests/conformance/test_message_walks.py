@@ -1,6 +1,6 @@
 """Messages, receives, time, cancellations and restarts in any order: who gets what is what a model of a page says.
 
-Where a walk fails, its seed repeats it: `pytest tests/conformance/test_message_walks.py -k "17-"`.
+Where a walk fails, its seed repeats it: `pytest tests/conformance/test_message_walks.py -k "embedded-17]"`.
 """
 
 from __future__ import annotations
@@ -154,13 +154,9 @@ class Walk:
         world.check()
 
 
-@pytest.mark.parametrize("in_step", [True, False], ids=["in the same transaction", "as due work"])
+@pytest.mark.usefixtures("in_step")
 @pytest.mark.parametrize("seed", range(12))
-async def test_who_gets_which_message_is_what_the_model_says(
-    host: Host, seed: int, in_step: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not in_step:
-        monkeypatch.setattr("procession.engine.delivering.MOST_AT_ONCE", 0)
+async def test_who_gets_which_message_is_what_the_model_says(host: Host, seed: int) -> None:
     world = await host.open(team, Note, collect, pair, hurried, tell)
     walk = Walk(world, random.Random(seed))
     for _ in range(STEPS):

@@ -157,14 +157,6 @@ ALL = (
 )  # fmt: skip
 
 
-@pytest.fixture(params=[True, False], ids=["in the same transaction", "as due work"])
-def in_step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether a message comes in the transaction that published it, or each on its own."""
-    if not request.param:
-        monkeypatch.setattr("procession.engine.delivering.MOST_AT_ONCE", 0)
-    return bool(request.param)
-
-
 async def send(
     world: World, order: str, amount: object, *, client_id: str | None = None, **more: str
 ) -> dict[str, object]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from procession import Function, after, each, pick, process
+from procession import Function, after, each, pick
 from procession.errors import PerformerError
 from procession.kernel import CallRequested
 from procession.people import Selection, role
 from procession.services.commands import ClaimItem, CompleteItem, RetryInstance, StartItem
 from procession.work.worklist import NotOffered
-from tests.conformance.subject import Settings
+from tests.conformance.rebuilt import opened
 from tests.conformance.world import MARCH_2026_US, Host, World
 
 team = Function("Team", owner="ann@acme.example")
@@ -48,24 +47,6 @@ def who_is_asked(number: int) -> Selection:
     return chosen
 
 
-@process(owner=team)
-async def idle() -> None:
-    await after("300 days")
-
-
-async def opened(host: Host, main: Callable[[], Awaitable[object]]) -> tuple[World, str]:
-    """An instance of a process with this body; there is room in memory for one instance."""
-
-    @process(owner=team)
-    async def subject() -> str:
-        return str(await main())
-
-    world = await host.open(subject, idle, settings=Settings(most_live=1))
-    name = await world.start(subject)
-    await world.start(idle)
-    return world, name
-
-
 def offers(world: World, name: str) -> list[tuple[str, int | None]]:
     """To whom each open item is offered, and in how many days it is due."""
     items = world.waits(name).items
@@ -84,7 +65,7 @@ async def test_what_one_call_asks_for_reaches_its_work_item_and_no_other(host: H
         ]
         return [await call for call in asked]
 
-    world, name = await opened(host, main)
+    world, name = await opened(host, team, main)
     assert offers(world, name) == [("Team", 3), ("Shop", 3), ("Team", 5), ("Shop", 7), ("Team", 3)]
     item = world.waits(name).items[1].id
     with pytest.raises(NotOffered):
@@ -97,7 +78,7 @@ async def test_due_counts_from_the_request_and_a_restart_asks_for_the_same(host:
         await after("2 days")
         return await sign.options(by=role("Shop"), due="1 day")(7)
 
-    world, name = await opened(host, main)
+    world, name = await opened(host, team, main)
     await world.pass_time("2 days")
     await world.restart()
     assert offers(world, name) == [("Shop", 3)]
@@ -117,7 +98,7 @@ async def test_the_rule_of_an_operation_looks_at_the_inputs_and_options_count_mo
         ]
         return [await call for call in asked]
 
-    world, name = await opened(host, main)
+    world, name = await opened(host, team, main)
     assert offers(world, name) == [("Team", None), ("Shop", None), ("Team", None), ("Shop", 1)]
 
 
@@ -128,7 +109,7 @@ async def test_groups_and_choices_take_what_options_gives(host: Host) -> None:
         chosen = await pick(urgent.options(by=role("Shop")).request(3), check.request(4))
         return [chosen, *await group]
 
-    world, name = await opened(host, main)
+    world, name = await opened(host, team, main)
     assert offers(world, name) == [("Team", 1), ("Team", 1), ("Shop", 1), ("Team", None)]
     for item, actor in ((3, "sue"), (1, "ann"), (2, "ann")):
         await world.give(StartItem(item), actor)
@@ -142,7 +123,7 @@ async def test_a_rule_that_gives_no_selection_halts_with_what_to_return_and_can_
     async def main() -> object:
         return await ask(1)
 
-    world, name = await opened(host, main)
+    world, name = await opened(host, team, main)
     assert world.state(name) == "halted"
     assert "may do Team.ask gives 'Shop'. Return a selection, such as role('Shop')" in world.halt(name)["message"]
     CHOSEN[:] = [role("Shop")]
@@ -157,7 +138,7 @@ async def a_moment_long_past() -> object:
 
 
 async def test_a_moment_that_has_passed_is_overdue_and_nothing_else(host: Host) -> None:
-    world, name = await opened(host, a_moment_long_past)
+    world, name = await opened(host, team, a_moment_long_past)
     row = world.item(name)
     assert row.due_us is not None and row.due_us < MARCH_2026_US
     with pytest.raises(PerformerError):

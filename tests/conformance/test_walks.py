@@ -1,6 +1,6 @@
 """Random walks: people, programs, time, faults and restarts in any order, and every law of the store holds at the end.
 
-Where a walk fails, its seed repeats it: `pytest tests/conformance/test_walks.py -k "[embedded-17]"`.
+Where a walk fails, its seed repeats it: `pytest tests/conformance/test_walks.py -k "embedded-17]"`.
 """
 
 from __future__ import annotations

@@ -143,5 +143,5 @@ class BatchAgainstDictionaries(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-BatchAgainstDictionaries.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+BatchAgainstDictionaries.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
 TestBatchAgainstDictionaries = BatchAgainstDictionaries.TestCase

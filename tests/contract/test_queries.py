@@ -223,14 +223,16 @@ def test_many_threads_read_while_the_writer_writes(subject: SqliteSubject) -> No
     threads = [threading.Thread(target=read) for _ in range(12)]
     for thread in threads:
         thread.start()
-    for _ in range(25):
-        with subject.store.begin() as batch:
-            for _ in range(4):
-                parked = rows.park(batch)
-            batch.items.record(parked.item, NewWorkItemEvent("commented", "bob", NOW))
-            batch.commit()
-        subject.store.checkpoint()
-    done.set()
+    try:
+        for _ in range(25):
+            with subject.store.begin() as batch:
+                for _ in range(4):
+                    parked = rows.park(batch)
+                batch.items.record(parked.item, NewWorkItemEvent("commented", "bob", NOW))
+                batch.commit()
+            subject.store.checkpoint()
+    finally:
+        done.set()
     for thread in threads:
         thread.join()
     assert errors == []

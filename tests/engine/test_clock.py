@@ -33,7 +33,7 @@ steps = st.lists(st.tuples(st.integers(0, HOUR_US), st.integers(-HOUR_US // 2, H
 
 
 @given(steps)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_time_never_runs_backwards_nor_slower_than_the_steady_clock_nor_behind_the_wall(
     happens: list[tuple[int, int]],
 ) -> None:
@@ -55,7 +55,7 @@ def test_time_never_runs_backwards_nor_slower_than_the_steady_clock_nor_behind_t
 
 
 @given(st.integers(-400 * 24, 400 * 24).filter(lambda minutes: minutes != 0), st.integers(0, 10 * HOUR_US))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_wall_clock_is_distrusted_exactly_if_it_moves_by_more_than_an_hour_against_the_steady_one(
     minutes: int, passes: int
 ) -> None:

@@ -72,7 +72,7 @@ class Work:
 
 
 @given(st.integers(1, 200), st.floats(1, 10), st.integers(1, 10_000), st.integers(0, 2**32))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_wait_between_attempts_is_half_the_delay_at_least_and_all_of_it_at_most(
     failed: int, factor: float, first_ms: int, seed: int
 ) -> None:

@@ -331,7 +331,7 @@ class Oracle:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_random_programs_are_cancelled_at_random_moments_in_the_order_of_law_nine(seed: int) -> None:
     chance = random.Random(seed)
     nodes = drawn(chance)

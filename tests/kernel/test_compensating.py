@@ -115,7 +115,7 @@ def test_one_that_fails_and_is_cancelled_while_it_undoes_goes_on_undoing() -> No
 
 
 @given(st.lists(st.sampled_from(["done", "failed", "said"]), max_size=8), st.booleans(), st.randoms())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_order_of_undoing_is_the_order_of_doing_turned_round(steps: list[str], fails: bool, chance: object) -> None:
     async def main() -> None:
         for n, step in enumerate(steps):

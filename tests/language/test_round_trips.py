@@ -104,7 +104,7 @@ def same(a: object, b: object) -> bool:
     return True
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_every_value_of_every_type_comes_back_as_what_it_was(data: st.DataObject) -> None:
     made = data.draw(TYPES)
@@ -126,7 +126,7 @@ def codec_of(annotation: Any) -> ValueCodec[Any]:
     return ValueCodec(annotation)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_value_of_another_type_is_refused_or_comes_back_as_itself(data: st.DataObject) -> None:
     """A wrong value never enters a history: whatever is taken can be given back."""

@@ -163,7 +163,7 @@ shapes = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shapes)
 def test_all_choices_are_the_product_of_what_is_finite_each_once(shape: Shape) -> None:
     """As many as the type has ways to choose, no two alike, and each makes a value of the type that no other makes."""
@@ -176,7 +176,7 @@ def test_all_choices_are_the_product_of_what_is_finite_each_once(shape: Shape) -
     assert len({codec.encode(codec.parse(answer)) for answer in answers}) == ways
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shapes, st.integers(0, 2**32))
 def test_an_answer_by_chance_is_among_all_choices_and_its_choices_make_it_again(shape: Shape, seed: int) -> None:
     fields = ValueCodec[Any](shape[0]).fields()
@@ -230,7 +230,7 @@ SHORT = 4
 SHORT_TRACES = all_traces(SHORT)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32), st.data())
 def test_whatever_run_was_made_its_trace_fits_and_the_plan_taken_gives_the_trace(
     seed: int, data: st.DataObject
@@ -246,7 +246,7 @@ def test_whatever_run_was_made_its_trace_fits_and_the_plan_taken_gives_the_trace
     assert trace_of(plan.steps)[0] == begun
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(TITLES), max_size=SHORT).map(tuple), st.booleans())
 def test_a_case_fits_just_where_trying_everything_finds_a_run(trace: tuple[str, ...], closed: bool) -> None:
     """And the misfit is the first event that no run reaches."""
@@ -339,13 +339,13 @@ models = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(models)
 def test_a_model_that_is_written_and_read_is_the_same(model: FittedModel) -> None:
     assert read_model(tomllib.loads(write_model(model))) == model
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(models, st.integers(0, 2**32))
 def test_a_case_can_be_generated_from_any_figures(model: FittedModel, seed: int) -> None:
     """It ends, or is cut off; time does not run backwards in it; and it is a run of the process."""

@@ -49,7 +49,7 @@ SECONDS = st.integers(1, 3_000_000)
 PLANS = st.lists(st.tuples(st.lists(SECONDS, min_size=1, max_size=4), st.integers(0, 5_000)), min_size=1, max_size=4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(PLANS, st.lists(SECONDS, max_size=6), st.data())
 def test_everything_happens_at_its_moment_however_time_is_made_to_pass(
     plans: list[tuple[list[int], int]], steps: list[int], data: st.DataObject
