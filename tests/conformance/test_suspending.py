@@ -22,6 +22,7 @@ from procession.services.commands import (
     Unpause,
 )
 from procession.services.pausing import NotSuspended
+from procession.services.scopes import IsPaused, NothingToPause
 from tests.conformance.test_halts import halted
 from tests.conformance.world import Host, World
 
@@ -304,3 +305,82 @@ async def test_a_halted_one_of_a_paused_process_and_its_children_stand_still_onc
     assert (world.state(name), world.state("patient-1")) == ("running", "running")
     await world.complete("patient-1", "so")
     assert world.result(name) == "so"
+
+
+@process(owner=team)
+async def plain(question: str) -> str:
+    return await answer(question)
+
+
+async def test_a_pause_outlives_a_renaming_and_is_lifted_under_the_new_name(host: Host) -> None:
+    world = await host.open(team, plain)
+    name = await world.start(plain, question="why?")
+    await world.give(Pause("process", "plain"))
+
+    @process(owner=team, was=("plain",))
+    async def calm(question: str) -> str:
+        return await answer(question)
+
+    @process(owner=team)
+    async def asking_calmly(question: str) -> str:
+        return await calm(question)
+
+    await world.restart(team, calm, asking_calmly)
+    with pytest.raises(IsPaused, match="The process calm is paused by ann"):
+        await world.start(calm, question="why?")
+    await world.start(asking_calmly, question="why?")
+    assert world.state("calm-1") == "suspended"
+    assert (await world.give(Unpause("process", "calm")))["instances"] == 2
+    assert (world.state(name), world.state("calm-1")) == ("running", "running")
+    assert world.state(await world.start(calm, question="why?")) == "running"
+    with pytest.raises(NothingToPause):
+        await world.give(Unpause("process", "plain"))
+
+
+async def test_a_process_that_was_paused_before_its_renaming_is_paused_once(host: Host) -> None:
+    world = await host.open(team, plain)
+    await world.give(Pause("process", "plain"))
+
+    @process(owner=team, was=("plain",))
+    async def calm(question: str) -> str:
+        return await answer(question)
+
+    await world.restart(team, calm)
+    await world.give(Pause("process", "calm"))
+    await world.give(Unpause("process", "plain"))
+    assert world.state(await world.start(calm, question="why?")) == "running"
+
+
+async def test_a_pause_of_what_is_gone_is_lifted_under_the_name_it_had(host: Host) -> None:
+    world = await host.open(team, plain)
+    name = await world.start(plain, question="why?")
+    await world.give(Pause("process", "plain"))
+    await world.give(Pause("operation", "Team.answer"))
+    await world.restart(Function("Team", owner="ann@acme.example"))
+    await world.give(Unpause("operation", "Team.answer"))
+    await world.give(Unpause("process", "plain"))
+    assert world.state(name) == "running"
+    await world.restart(team, plain)
+    await world.complete(name, "so")
+
+
+async def test_work_at_an_operation_that_was_paused_before_its_renaming_is_refused(host: Host) -> None:
+    world = await host.open(team, plain)
+    name = await world.start(plain, question="why?")
+    await world.give(Pause("operation", "Team.answer"))
+    renamed = Function("Team", owner="ann@acme.example")
+
+    @renamed.task(was=("answer",))
+    async def reply(question: str) -> str: ...
+
+    @process(owner=renamed, was=("plain",))
+    async def plain_still(question: str) -> str:
+        return await reply(question)
+
+    await world.restart(renamed, plain_still)
+    later = await world.start(plain_still, question="why?")
+    for each in (name, later):
+        with pytest.raises(IsPaused, match=r"The operation Team\.reply is paused"):
+            await world.complete(each, "so")
+    await world.give(Unpause("operation", "Team.reply"))
+    await world.complete(name, "so")

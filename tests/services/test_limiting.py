@@ -75,6 +75,22 @@ def test_a_limit_is_lifted_and_given_back_to_the_settings(tmp_path: Path) -> Non
     assert in_force(application, SetLimit("Machine.weigh", from_settings=True)) == {"Machine.weigh": Limit(4, 60)}
 
 
+async def test_a_limit_that_was_changed_outlives_a_renaming_and_is_lifted_under_the_new_name(tmp_path: Path) -> None:
+    application = make(tmp_path, "")
+    async with open_host(application, Hosting()) as host:
+        for name in ("Machine.weigh", "scales"):
+            await host.perform(Order(SetLimit(name, at_once=1), "ann"))
+        source = next(application.folder.glob("*/process.py"))
+        text = source.read_text().replace("weigh(", "weighed(").replace('system="scales"', 'was=("weigh",)')
+        source.write_text(text)
+        assert await host.take_present_source()
+        assert host.engine.limits.in_force["Machine.weighed"] == Limit(1)
+        assert ("Machine.weighed", 1, None, "changed by ann") in listed(application)
+        await host.perform(Order(SetLimit("Machine.weighed"), "ann"))
+        await host.perform(Order(SetLimit("scales", from_settings=True), "ann"))
+        assert (host.engine.limits.in_force, listed(application)) == ({}, [])
+
+
 @pytest.mark.parametrize(
     ("command", "told"),
     [

@@ -150,6 +150,23 @@ async def test_no_attempt_begins_at_a_paused_service_or_system_also_after_a_rest
         await applications.until(host, lambda view: state_in(view, "again-1") == "completed")
 
 
+async def test_a_pause_of_a_service_outlives_its_renaming(office: Made) -> None:
+    async with office.at_work(runs_services=True, runs_timers=True) as host:
+        await give(host, Pause("operation", "Machine.weigh_again"))
+        await give(host, StartInstance("again", '{"letter": "Dear Sir"}'))
+        text = office.source.read_text().replace('system="scales"', 'was=("weigh_again",)')
+        office.source.write_text(text.replace("weigh_again(letter", "put_on_scales(letter"))
+        assert await host.take_present_source()
+        await give(host, StartInstance("again", '{"letter": "Dear Sir"}'))
+        await host.engine.apply_due()
+        with host.engine.store.readers.snapshot() as view:
+            calls = [each for instance in (1, 2) for each in view.waits(instance).service_calls]
+        assert [(each.state, each.attempts) for each in calls] == [("due", 0)] * 2
+        await give(host, Unpause("operation", "Machine.put_on_scales"))
+        names = ("again-1", "again-2")
+        await applications.until(host, lambda view: {state_in(view, name) for name in names} == {"completed"})
+
+
 async def test_pauses_are_listed_with_who_and_why_and_whether_timers_run_on(office: Made) -> None:
     assert list_pauses(office.application).pauses == ()
     async with office.at_work() as host:

@@ -42,7 +42,7 @@ class LiveInstances:
     """The instances in memory, by internal number; the least recently used is dropped first."""
 
     def __init__(self, registry: Registry, watchdog: Watchdog, *, most: int = MOST_LIVE) -> None:
-        self._registry = registry
+        self.registry = registry
         self._watchdog = watchdog
         self._most = most
         self._instances: OrderedDict[int, Instance] = OrderedDict()
@@ -70,7 +70,7 @@ class LiveInstances:
             return instance
         instance = self._new(row)
         since_renewal = batch.events.history(row.id, after=max(0, row.renewed_seq - 1))
-        history = [in_present_names(decode_event(event), self._registry) for event in since_renewal]
+        history = [in_present_names(decode_event(event), self.registry) for event in since_renewal]
         try:
             self.at_work(
                 row.id,
@@ -166,7 +166,7 @@ class LiveInstances:
         self.drop(list(self._instances))
 
     def _new(self, row: InstanceRow) -> Instance:
-        process = self._registry.find_process(row.process)
+        process = self.registry.find_process(row.process)
         if process is None:
             raise ProcessIsGone(
                 f"The process {row.process!r} of {row.name} is not in the application any more.",

@@ -1,7 +1,9 @@
 """Has an instance stand still by a person's wish, and go on: rows alone, so that no line of its code need run for it."""
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from procession.engine.attempts import ServiceState
 from procession.engine.live import LiveInstances
@@ -58,6 +60,58 @@ class Suspension:
         )
 
 
+PAUSES = "pause:"
+"""What the keys begin with under which the store keeps what is paused."""
+
+
+class Scope(StrEnum):
+    """What is paused."""
+
+    PROCESS = "process"
+    OPERATION = "operation"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPause:
+    """What the store keeps of a pause wider than one instance: of what, who wants it, why, since when, and what timers do."""
+
+    scope: Scope
+    name: str
+    by: str
+    reason: str
+    at_us: int
+    timers: str
+
+    @classmethod
+    def of(cls, key: str, text: str) -> "KeptPause":
+        """That which is kept under this key."""
+        scope, _, name = key.removeprefix(PAUSES).partition(":")
+        return cls(Scope(scope), name, **json.loads(text))
+
+    def to_json(self) -> str:
+        """What the store keeps under the key."""
+        return json.dumps({"by": self.by, "reason": self.reason, "at_us": self.at_us, "timers": self.timers})
+
+
+def pause_key(scope: Scope, name: str) -> str:
+    """Under which the store keeps that something is paused."""
+    return f"{PAUSES}{scope}:{name}"
+
+
+def find_pause(kept: Callable[[str], str | None], scope: Scope, names: Iterable[str]) -> KeptPause | None:
+    """The pause of what has these names; it outlives a renaming, under the name that it was made for."""
+    for key in (pause_key(scope, name) for name in names):
+        if (text := kept(key)) is not None:
+            return KeptPause.of(key, text)
+    return None
+
+
+def paused_process(name: str) -> str:
+    """The reason for which an instance of a paused process stands still."""
+    return f"the process {name} is paused"
+
+
 def suspend(turn: Turn, live: LiveInstances, row: InstanceRow, event: InstanceSuspended, *, stops_timers: bool) -> None:
     """The instance and its children stand still: attempts under way end, no other begins, timers stop where that is asked for."""
     _suspend_tree(turn, live, row, Suspension(event.at_us, turn.cause.actor, event.reason, stops_timers))
@@ -81,21 +135,13 @@ def _suspend_with_those_above(turn: Turn, live: LiveInstances, row: InstanceRow)
         parent = ancestor.parent
 
 
-def pause_key(scope: str, name: str) -> str:
-    """Under which the store keeps that something is paused."""
-    return f"pause:{scope}:{name}"
-
-
-def paused_process(name: str) -> str:
-    """The reason for which an instance of a paused process stands still."""
-    return f"the process {name} is paused"
-
-
 def _suspend_as_paused(turn: Turn, live: LiveInstances, row: InstanceRow) -> None:
-    kept = turn.batch.find_meta(pause_key("process", row.process))
-    if kept is not None and row.state in GOES_ON:
-        pause, why = json.loads(kept), paused_process(row.process)
-        _suspend_tree(turn, live, row, Suspension(row.now_us, str(pause["by"]), why, pause["timers"] == "stop"))
+    if row.state not in GOES_ON:
+        return
+    pause = find_pause(turn.batch.find_meta, Scope.PROCESS, live.registry.names_of_process(row.process))
+    if pause is not None:
+        why = paused_process(row.process)
+        _suspend_tree(turn, live, row, Suspension(row.now_us, pause.by, why, pause.timers == "stop"))
 
 
 def _tree(turn: Turn, row: InstanceRow) -> list[InstanceRow]:

@@ -111,6 +111,16 @@ class Registry:
         """The operation of this id, a former one included."""
         return self.operations.get(self.former_names.get(operation_id, operation_id))
 
+    def names_of_operation(self, operation_id: str) -> tuple[str, ...]:
+        """All ids that the store may have an operation under, the present one first; the id alone where there is none."""
+        present = self.former_names.get(operation_id, operation_id)
+        return (present, *(former for former, now in self.former_names.items() if now == present))
+
+    def names_of_process(self, name: str) -> tuple[str, ...]:
+        """All names that the store may have a process under, the present one first; the name alone where there is none."""
+        found = self.find_process(name)
+        return (name,) if found is None else (found.name, *found.was)
+
     def find_process(self, name: str) -> Process[Any, Any] | None:
         """The process of this name, a former one included."""
         found = self.processes.get(name)

@@ -65,7 +65,7 @@ async def fetch(desk: Desk, order: Order, command: FetchExternal) -> Answer:
         )
     lease_us = operation.lease.length_us if command.lease is None else _length(command.lease)
     fetched: list[object] = []
-    for name in (operation.id, *(old for old, now in desk.registry.former_names.items() if now == operation.id)):
+    for name in desk.registry.names_of_operation(operation.id):
         for row in await _offered(desk, order, name, command.limit - len(fetched)):
             try:
                 fetched.append(await _lease(desk, order, row, worker, lease_us))
@@ -141,7 +141,7 @@ async def _offered(desk: Desk, order: Order, operation: str, limit: int) -> list
     found: list[ExternalCallRow] = []
 
     def decide(view: View) -> Decision:
-        require_operation(view, {operation, desk.registry.former_names.get(operation, operation)})
+        require_operation(view, desk.registry, operation)
         found[:] = view.offered_externals(operation, limit=limit)
         return Decision()
 

@@ -11,6 +11,7 @@ from procession.engine.clock import Clock, SystemClock
 from procession.engine.debugging import let_debuggers_in
 from procession.engine.dispatcher import NotProvided
 from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engine
+from procession.engine.suspending import PAUSES
 from procession.engine.turn import Notice
 from procession.errors import ProcessionError
 from procession.kernel import InstanceState
@@ -24,7 +25,6 @@ from procession.services.office import Office
 from procession.services.reloading import Loaded, SourceNotTaken, is_newer_on_disk, load, load_anew, restore_modules
 from procession.services.resources import opened
 from procession.services.schedules import ScheduledStarts
-from procession.services.scopes import KEPT as PAUSES
 from procession.services.scopes import paused_in
 from procession.services.telling import AttentionTeller
 from procession.store import OpenOptions
@@ -89,8 +89,9 @@ class Host:
     def _take_limits(self) -> None:
         """The limits that hold from now on: those of the settings, and over them what was changed since."""
         with self.engine.store.readers.snapshot() as view:
-            self.engine.limits.in_force = in_force(self.office.limits, view.metas(KEPT))
-            self.engine.limits.paused = paused_in(view.metas(PAUSES))
+            registry = self._loaded.registry
+            self.engine.limits.in_force = in_force(self.office.limits, view.metas(KEPT), registry)
+            self.engine.limits.paused = paused_in(view.metas(PAUSES), registry)
 
     async def _logged(self, order: Order) -> Answer:
         """Do what is ordered; who ordered what, and what came of it, goes to the log."""

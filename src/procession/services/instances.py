@@ -66,7 +66,7 @@ def starting(new: NewInstance) -> Callable[[View], Decision]:
     def decide(view: View) -> Decision:
         holder = _holder(view, process, key) if key is not None else None
         if holder is None:
-            require_process(view, (process.name, *process.was))
+            require_process(view, process)
             return Decision(start=new)
         if holder.secret is not None and input_digest(holder.secret, encoded) == holder.input_digest:
             return Decision(outcome={"repeated": True}, about=holder.id)

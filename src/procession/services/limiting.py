@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import TypedDict
 
 from procession.engine.contract import Decision, View
 from procession.engine.limits import Limit, names_of
@@ -22,6 +23,12 @@ class NoSuchLimit(PerformerError):
     """Limits are of services and outside systems, and there is none of that name; or the limit is none."""
 
     code = "no-such-limit"
+
+
+class _Kept(TypedDict):
+    at_once: int | None
+    per_minute: int | None
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +67,9 @@ def limited_names(registry: Registry) -> frozenset[str]:
     return frozenset(name for service in registry.services for name in names_of(service))
 
 
-def in_force(declared: Mapping[str, Limit], kept: Mapping[str, str]) -> dict[str, Limit]:
+def in_force(declared: Mapping[str, Limit], kept: Mapping[str, str], registry: Registry) -> dict[str, Limit]:
     """The limits of the settings, and over them what was changed since."""
-    changed = {key.removeprefix(KEPT): json.loads(value) for key, value in kept.items()}
+    changed = _changed(kept, registry)
     limits = {
         **declared,
         **{name: Limit(each["at_once"], each["per_minute"]) for name, each in changed.items() if each},
@@ -70,32 +77,43 @@ def in_force(declared: Mapping[str, Limit], kept: Mapping[str, str]) -> dict[str
     return {name: limit for name, limit in limits.items() if limit != Limit()}
 
 
+def _changed(kept: Mapping[str, str], registry: Registry) -> dict[str, _Kept | None]:
+    """What was changed, by the present name of each service; what was said under that goes before what was said under a former one."""
+    said: dict[str, _Kept | None] = {key.removeprefix(KEPT): json.loads(value) for key, value in kept.items()}
+    present = {registry.former_names.get(name, name): each for name, each in said.items()}
+    return present | {name: each for name, each in said.items() if name in present}
+
+
 async def change(desk: Desk, order: Order, command: SetLimit) -> Answer:
     """Change a limit, for attempts that begin from now on. Raises `NoSuchLimit`."""
-    known = limited_names(desk.registry)
-    if command.name not in known:
-        raise NoSuchLimit(
-            f"There is no service and no system {command.name!r}.",
-            subject=command.name,
-            remedy=told_instead(command.name, sorted(known)),
-        )
+    known, names = limited_names(desk.registry), desk.registry.names_of_operation(command.name)
+    name = names[0]
     if any(number is not None and number < 1 for number in (command.at_once, command.per_minute)):
         raise NoSuchLimit("A limit is 1 or more.", subject=command.name, remedy="Give a number, or lift the limit.")
 
     def decide(view: View) -> Decision:
-        key = KEPT + command.name
-        declared = desk.limits.get(command.name, Limit())
+        kept_under = [each for each in names if view.kept(KEPT + each) is not None]
+        if name not in known and not (command.from_settings and kept_under):  # one of what is gone can be let go
+            raise NoSuchLimit(
+                f"There is no service and no system {command.name!r}.",
+                subject=command.name,
+                remedy=told_instead(command.name, sorted(known)),
+            )
+        declared = desk.limits.get(name, Limit())
         limit = Limit(command.at_once, command.per_minute)
-        kept = "null" if command.from_settings else json.dumps({**asdict(limit), "by": order.actor})
+        keeps: dict[str, str | None] = {KEPT + each: None for each in kept_under}
+        if not command.from_settings:
+            keeps[KEPT + name] = json.dumps({**asdict(limit), "by": order.actor})
         said = declared if command.from_settings else limit
-        return Decision(outcome={"name": command.name, **asdict(said)}, keeps={key: kept})
+        return Decision(outcome={"name": name, **asdict(said)}, keeps=keeps)
 
     return dict((await desk.submit(order, decide)).outcome)
 
 
 def list_limits(application: Application) -> LimitList:
     """Every limit in force, with where it was said."""
-    declared = limits_of(application.settings, application.load_registry())
+    registry = application.load_registry()
+    declared = limits_of(application.settings, registry)
     kept: dict[str, str] = {}
     if application.store.exists():
         readers = open_readers(application.store)
@@ -104,14 +122,14 @@ def list_limits(application: Application) -> LimitList:
                 kept = view.metas(KEPT)
         finally:
             readers.close()
-    limits = in_force(declared, kept)
-    return LimitList(tuple(_shown(application.settings, kept, limits, sorted(limits))))
+    changed, limits = _changed(kept, registry), in_force(declared, kept, registry)
+    return LimitList(tuple(_shown(application.settings, changed, limits)))
 
 
 def _shown(
-    settings: Settings, kept: Mapping[str, str], limits: Mapping[str, Limit], names: Iterable[str]
+    settings: Settings, changed: Mapping[str, _Kept | None], limits: Mapping[str, Limit]
 ) -> Iterable[LimitShown]:
-    for name in names:
-        changed = json.loads(kept.get(KEPT + name, "null"))
-        origin = f"changed by {changed['by']}" if changed else settings.origin(("limits", name))
+    for name in sorted(limits):
+        by_hand = changed.get(name)
+        origin = f"changed by {by_hand['by']}" if by_hand else settings.origin(("limits", name))
         yield LimitShown(name, limits[name].at_once, limits[name].per_minute, origin)

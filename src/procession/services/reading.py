@@ -176,10 +176,9 @@ class Reading:
         if process is None:
             return ()
         try:
-            found = self.registry.find_process(process)
+            return self.registry.names_of_process(process)
         except ProcessionError:
-            found = None  # the application does not load at the moment
-        return (process,) if found is None else (found.name, *found.was)
+            return (process,)  # the application does not load at the moment
 
     def _with_former_names(self, roles: Collection[str]) -> Collection[str]:
         try:

@@ -6,16 +6,23 @@ it is the same for all services that name it. Timers and deadlines of instances 
 `timers="stop"` has them stand still.
 """
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from procession.engine.contract import Decision, InstanceHasEnded, InstanceIsHalted, View
-from procession.engine.suspending import Suspension, pause_key, paused_process
+from procession.engine.suspending import (
+    PAUSES,
+    KeptPause,
+    Scope,
+    Suspension,
+    find_pause,
+    pause_key,
+    paused_process,
+)
 from procession.errors import InvalidValue, PerformerError, ProcessionError
-from procession.kernel import InstanceState
+from procession.kernel import GOES_ON, InstanceState
+from procession.language.process import Process
 from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.commands import Order, Pause, ResumeInstance, SuspendInstance, Unpause
@@ -26,18 +33,7 @@ from procession.services.records import moment
 from procession.services.settings import told_instead
 from procession.store import InstanceFilter, InstanceRow, open_readers
 
-KEPT = "pause:"
-"""Under which the store keeps what is paused."""
-
 _PAGE = 500
-
-
-class Scope(StrEnum):
-    """What is paused."""
-
-    PROCESS = "process"
-    OPERATION = "operation"
-    SYSTEM = "system"
 
 
 class IsPaused(PerformerError):
@@ -71,64 +67,56 @@ class PauseList:
     pauses: tuple[PauseShown, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    by: str
-    reason: str
-    at_us: int
-    timers: str
+def paused_in(kept: Mapping[str, str], registry: Registry) -> frozenset[str]:
+    """The operations, by their present names, and the systems that are paused: no attempt at them begins."""
+    pauses = [KeptPause.of(key, text) for key, text in kept.items()]
+    operations = (each.name for each in pauses if each.scope is Scope.OPERATION)
+    systems = (each.name for each in pauses if each.scope is Scope.SYSTEM)
+    return frozenset((*(registry.names_of_operation(name)[0] for name in operations), *systems))
 
 
-def paused_in(kept: Mapping[str, str]) -> frozenset[str]:
-    """The operations and systems that are paused, from what the store keeps: no attempt at them begins."""
-    names = (key.removeprefix(KEPT).partition(":") for key in kept)
-    return frozenset(name for scope, _, name in names if scope != Scope.PROCESS)
+def require_process(view: View, process: Process[..., object]) -> None:
+    """Refuse a start of a process that was paused under any name it has had. Raises `IsPaused`."""
+    _require(view, Scope.PROCESS, (process.name, *process.was))
 
 
-def require_process(view: View, names: Iterable[str]) -> None:
-    """Refuse a start of a paused process. Raises `IsPaused`."""
-    _require(view, Scope.PROCESS, names)
+def require_operation(view: View, registry: Registry, name: str) -> None:
+    """Refuse work at an operation that was paused under any name it has had. Raises `IsPaused`."""
+    _require(view, Scope.OPERATION, registry.names_of_operation(name))
 
 
-def require_operation(view: View, names: Iterable[str]) -> None:
-    """Refuse work at a paused operation, under any name it has. Raises `IsPaused`."""
-    _require(view, Scope.OPERATION, names)
-
-
-def _require(view: View, scope: Scope, names: Iterable[str]) -> None:
-    for name in names:
-        text = view.kept(pause_key(scope, name))
-        if text is not None:
-            kept = _Kept(**json.loads(text))
-            raise IsPaused(
-                f"The {scope} {name} is paused by {kept.by}{': ' + kept.reason if kept.reason else ''}.",
-                subject=name,
-                remedy=f'Nothing was changed. `procession unpause {scope} "{name}"` has it go on; then do this again.',
-            )
+def _require(view: View, scope: Scope, names: tuple[str, ...]) -> None:
+    kept = find_pause(view.kept, scope, names)
+    if kept is not None:
+        raise IsPaused(
+            f"The {scope} {names[0]} is paused by {kept.by}{': ' + kept.reason if kept.reason else ''}.",
+            subject=names[0],
+            remedy=f'Nothing was changed. `procession unpause {scope} "{names[0]}"` has it go on; then do this again.',
+        )
 
 
 async def change(desk: Desk, order: Order, command: Pause | Unpause) -> Answer:
     """Pause it, or have it go on. Raises `NothingToPause`."""
     scope, names = _named(desk.registry, command)
-    key = pause_key(scope, names[0])
     if isinstance(command, Pause):
         timers = _timers(scope, command)
-        kept = _Kept(order.actor, order.reason or "", 0, timers)
 
         def decide(view: View) -> Decision:
-            present = view.kept(key)
-            text = present or json.dumps(asdict(replace(kept, at_us=view.now_us)))
-            return Decision(outcome={"scope": scope, "name": names[0], "paused": True}, keeps={key: text})
+            new = KeptPause(scope, names[0], order.actor, order.reason or "", view.now_us, timers)
+            is_paused = find_pause(view.kept, scope, names) is not None
+            keeps = {} if is_paused else {pause_key(scope, names[0]): new.to_json()}
+            return Decision(outcome={"scope": scope, "name": names[0], "paused": True}, keeps=keeps)
     else:
 
         def decide(view: View) -> Decision:
-            if view.kept(key) is None:
+            if find_pause(view.kept, scope, names) is None:
                 raise NothingToPause(
                     f"The {scope} {names[0]} is not paused.",
                     subject=names[0],
                     remedy="`procession pause list` shows what is.",
                 )
-            return Decision(outcome={"scope": scope, "name": names[0], "paused": False}, keeps={key: None})
+            keeps = dict.fromkeys((pause_key(scope, name) for name in names), None)
+            return Decision(outcome={"scope": scope, "name": names[0], "paused": False}, keeps=keeps)
 
     accepted = await desk.submit(order, decide)
     changed = await _each_instance(desk, order, command, names) if scope is Scope.PROCESS else []
@@ -153,12 +141,12 @@ def _named(registry: Registry, command: Pause | Unpause) -> tuple[Scope, tuple[s
     match scope:
         case Scope.PROCESS:
             known = frozenset(registry.processes)
-            if (process := registry.find_process(name)) is not None:
-                return scope, (process.name, *process.was)
+            if registry.find_process(name) is not None:
+                return scope, registry.names_of_process(name)
         case Scope.OPERATION:
             known = frozenset(registry.operations)
-            if (operation := registry.find_operation(name)) is not None:
-                return scope, (operation.id,)
+            if registry.find_operation(name) is not None:
+                return scope, registry.names_of_operation(name)
         case Scope.SYSTEM:
             known = frozenset(each for each in limited_names(registry) if "." not in each)
             if name in known:
@@ -187,17 +175,17 @@ def _timers(scope: Scope, command: Pause) -> str:
 async def _each_instance(desk: Desk, order: Order, command: Pause | Unpause, names: tuple[str, ...]) -> list[str]:
     """Have the instances of a process stand still, or go on: each a request of its own."""
     changed = []
-    mark = paused_process(names[0])
+    marks = [paused_process(name) for name in names]
     for row in _instances(desk, names, command):
         if isinstance(command, Pause):
             each: SuspendInstance | ResumeInstance = SuspendInstance(row.name, command.timers)
         else:
             suspension = Suspension.of(row)
-            if suspension is None or suspension.reason != mark:
+            if suspension is None or suspension.reason not in marks:
                 continue  # somebody wanted this one to stand still by itself
             each = ResumeInstance(row.name)
         try:
-            await pause_instance(desk, Order(each, order.actor, mark), each)
+            await pause_instance(desk, Order(each, order.actor, marks[0]), each)
         except (InstanceHasEnded, InstanceIsHalted):
             continue
         except ProcessionError:
@@ -209,8 +197,7 @@ async def _each_instance(desk: Desk, order: Order, command: Pause | Unpause, nam
 
 
 def _instances(desk: Desk, names: tuple[str, ...], command: Pause | Unpause) -> list[InstanceRow]:
-    running = (InstanceState.RUNNING, InstanceState.CANCELLING)
-    states = running if isinstance(command, Pause) else (InstanceState.SUSPENDED,)
+    states = tuple(sorted(GOES_ON)) if isinstance(command, Pause) else (InstanceState.SUSPENDED,)
     found: list[InstanceRow] = []
     before: int | None = None
     while True:
@@ -229,12 +216,11 @@ def list_pauses(application: Application) -> PauseList:
     readers = open_readers(application.store)
     try:
         with readers.snapshot() as view:
-            kept = view.metas(KEPT)
+            kept = view.metas(PAUSES)
     finally:
         readers.close()
-    return PauseList(tuple(_shown(key, _Kept(**json.loads(value))) for key, value in kept.items()))
+    return PauseList(tuple(_shown(KeptPause.of(key, text)) for key, text in kept.items()))
 
 
-def _shown(key: str, kept: _Kept) -> PauseShown:
-    scope, _, name = key.removeprefix(KEPT).partition(":")
-    return PauseShown(scope, name, moment(kept.at_us), kept.by, kept.reason, kept.timers)
+def _shown(kept: KeptPause) -> PauseShown:
+    return PauseShown(kept.scope, kept.name, moment(kept.at_us), kept.by, kept.reason, kept.timers)

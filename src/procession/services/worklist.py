@@ -57,7 +57,7 @@ async def change(desk: Desk, order: Order, command: ClaimItem | StartItem | Save
     def decide(view: View) -> Decision:
         row = _row(view, command.item)
         if isinstance(command, ClaimItem | StartItem):
-            require_operation(view, _names(desk, row))
+            require_operation(view, desk.registry, row.operation)
         changed = _change_for(row, performer, command)
         events: tuple[Event, ...] = ()
         if ItemEvent.STARTED in changed.events:
@@ -82,7 +82,7 @@ async def complete(desk: Desk, order: Order, command: CompleteItem) -> Answer:
 
     def decide(view: View) -> Decision:
         row = _row(view, command.item)
-        require_operation(view, _names(desk, row))
+        require_operation(view, desk.registry, row.operation)
         changed = rules.complete(row, performer, seen_version=seen_version)
         completed = CallCompleted(view.now_us, row.call, value, performer.name)
         if ItemEvent.STARTED in changed.events:
@@ -155,12 +155,6 @@ async def result_of(desk: Desk, task: AnyTask, item: WorkItemRow, answer: object
             subject=task.id,
             remedy=f"The answer is kept as a draft. The owner ({task.function.owner}) corrects {task.where}; then complete it again.",
         ) from error
-
-
-def _names(desk: Desk, item: WorkItemRow) -> set[str]:
-    """The names of an item's operation: the one it was asked for by, and the present one."""
-    task = desk.registry.find_task(item.operation)
-    return {item.operation} if task is None else {item.operation, task.id}
 
 
 def get_item(desk: Desk, item: int) -> WorkItemRow:
