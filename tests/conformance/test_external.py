@@ -301,3 +301,65 @@ def test_a_body_with_code_or_a_lease_of_no_time_is_refused_when_declared() -> No
 
         @other.external(attempts=0)
         async def none() -> int: ...
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_what_a_worker_brings_for_a_suspended_instance_waits_there_and_is_handed_out_no_more(
+    host: Host, restarted: bool
+) -> None:
+    world = await host.open(*ALL)
+    names = [await world.start(file, document=str(number)) for number in range(3)]
+    done, declined, given_back = await fetch(world, limit=3)
+    for name in names:
+        await world.give(SuspendInstance(name))
+    assert (await complete(world, done["token"], 5))["ended"]
+    await world.give(FailExternal(declined["token"], "never", "Declined"), "w1")
+    await world.give(FailExternal(given_back["token"], "paper jam"), "w1")
+    if restarted:
+        await world.restart()
+    await world.pass_time("1 day")
+    assert [world.state(name) for name in names] == ["suspended"] * 3
+    assert await fetch(world, "w2", 9) == []
+    assert (await complete(world, done["token"], 5))["repeated"]
+    with pytest.raises(StaleLease):
+        await complete(world, done["token"], 6)
+    for name in names:
+        await world.give(ResumeInstance(name))
+    (again,) = await fetch(world, "w2", 9)
+    await complete(world, again["token"], 7)
+    assert [world.result(name) for name in names] == [5, -5, 7]
+
+
+MENDED: list[bool] = []
+
+
+async def test_what_a_worker_brings_for_a_halted_instance_goes_on_once_it_is_retried(host: Host) -> None:
+    @process(owner=team)
+    async def careless(document: str) -> int:
+        scanned = asyncio.create_task(scan(document, 1))
+        await confirm(document)
+        assert MENDED, "not yet"
+        return await scanned
+
+    world = await host.open(*ALL, careless)
+    name = await world.start(careless, document="a")
+    (call,) = await fetch(world)
+    await world.complete(name, True)
+    told = await complete(world, call["token"], 5)
+    assert (world.state(name), told["ended"]) == ("halted", True)
+    assert "not yet" in told["halted"]
+    await world.pass_time("1 day")
+    assert await fetch(world) == []
+    MENDED.append(True)
+    await world.retry(name)
+    assert world.result(name) == 5
+
+
+async def test_what_was_brought_for_one_that_is_then_ended_by_force_is_let_go(host: Host) -> None:
+    world = await host.open(*ALL)
+    name = await world.start(file, document="a")
+    (call,) = await fetch(world)
+    await world.give(SuspendInstance(name))
+    await complete(world, call["token"], 5)
+    await world.give(CancelInstance(name, force=True))
+    assert (world.state(name), world.waits(name).waiting_events) == ("cancelled", ())

@@ -66,7 +66,7 @@ def change_service(turn: Turn, row: ServiceCallRow) -> None:
 
 
 def let_wait(batch: Batch, instance: int, event: Event) -> None:
-    """What comes for a halted instance waits as a row; its wake record goes, since it has done its work."""
+    """What comes for an instance that stands still waits as a row; its wake record goes, since it has done its work."""
     encoded = encode_event(event)
     if encoded.call is None:
         pass
@@ -74,6 +74,8 @@ def let_wait(batch: Batch, instance: int, event: Event) -> None:
         batch.timers.remove(instance, encoded.call)
     elif (service_call := batch.service_calls.find_open(instance, encoded.call)) is not None:
         batch.service_calls.remove(service_call.id)
+    elif (external := batch.external_calls.find_open(instance, encoded.call)) is not None:
+        batch.external_calls.remove(external.id)
     batch.waiting_events.add(instance, encoded, at_us=event.at_us)
 
 

@@ -89,7 +89,8 @@ async def use_lease(desk: Desk, order: Order, command: Lease) -> Answer:
             assert_never(command)
     once = replace(order, client_id=f"{how} {command.token}")
     try:
-        done = await desk.submit(once, decide, instance=held.instance.id)
+        # The work is done, so it is taken whatever its instance is about: it waits there, as the result of a service does.
+        done = await desk.submit(once, decide, instance=held.instance.id, passes_halt=True, passes_suspension=True)
     except IdentifierUsedTwice:
         raise held.stale(f"Call {held.call} of {held.instance.name} has {how} with something else") from None
     return {**done.outcome, "token": command.token, "repeated": done.repeated, "halted": done.halted}
