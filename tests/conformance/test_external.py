@@ -363,3 +363,15 @@ async def test_what_was_brought_for_one_that_is_then_ended_by_force_is_let_go(ho
     await complete(world, call["token"], 5)
     await world.give(CancelInstance(name, force=True))
     assert (world.state(name), world.waits(name).waiting_events) == ("cancelled", ())
+
+
+async def test_the_due_date_of_a_call_is_later_by_a_pause_whose_timers_stop(host: Host) -> None:
+    world = await host.open(*ALL)
+    stopped, ran = await world.start(file, document="a"), await world.start(file, document="b")
+    await world.give(SuspendInstance(stopped, "stop"))
+    await world.give(SuspendInstance(ran))
+    await world.pass_time("3 days")
+    await world.give(ResumeInstance(stopped))
+    await world.give(ResumeInstance(ran))
+    first, second = await fetch(world, limit=2)
+    assert (first["due"], second["due"]) == ("2026-03-06T09:00:00+00:00", "2026-03-03T09:00:00+00:00")

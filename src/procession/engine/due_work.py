@@ -55,6 +55,12 @@ class DueWork:
         self.not_delivered: dict[int, frozenset[int]] = {}
         """Deliveries that cannot be applied, with the instances concerned: nothing later overtakes them."""
 
+    def take(self, registry: Registry) -> None:
+        """Go on with this source; what could not be applied with the one before is tried with it."""
+        self.registry = registry
+        self.set_aside.clear()
+        self.not_delivered.clear()
+
     async def apply(self) -> None:
         """Apply everything that is due now."""
         while await self._apply(MOST_DUE_AT_ONCE):

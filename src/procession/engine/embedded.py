@@ -185,8 +185,8 @@ class EmbeddedEngine:
         self._live.close()
         self._live = LiveInstances(registry, self._watchdog, most=self._options.most_live)
         self._writer.decider = self._decider_on(registry, number)
-        self._dispatcher.registry = self._due_work.registry = registry
-        self._due_work.set_aside.clear()
+        self._dispatcher.registry = registry
+        self._due_work.take(registry)
         self.release = number
         self.look_again()
 

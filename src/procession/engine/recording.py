@@ -6,7 +6,7 @@ from procession.engine.attempts import ServiceState, last_error_of
 from procession.engine.contract import Request
 from procession.engine.dispatcher import AttemptToRun
 from procession.engine.turn import Turn
-from procession.engine.wake_records import change_service_call
+from procession.engine.wake_records import change_after_attempt, change_service_call
 from procession.errors import InternalError
 from procession.kernel import Event, TimerFired
 from procession.store.batch import Batch
@@ -54,9 +54,7 @@ def change_service(turn: Turn, row: ServiceCallRow) -> None:
         name = turn.batch.instances.get(row.instance).name
         turn.effects.attempts.append(AttemptToRun(change_service_call(turn.batch, row), requested.payload, name))
         return
-    if row.state == ServiceState.DUE and turn.batch.instances.get(row.instance).suspended is not None:
-        row = row._replace(state=ServiceState.SUSPENDED)
-    changed = change_service_call(turn.batch, row)
+    changed = change_after_attempt(turn.batch, row)
     if changed.state == ServiceState.DUE:
         turn.effects.expect(changed.due_us)
     elif changed.state == ServiceState.ATTENTION:

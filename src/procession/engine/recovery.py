@@ -4,7 +4,7 @@ import json
 import logging
 
 from procession.engine.attempts import ServiceState, interrupted
-from procession.engine.wake_records import change_service_call
+from procession.engine.wake_records import change_after_attempt
 from procession.engine.watchdog import Culprit
 from procession.kernel import GOES_ON, InstanceHalted, InstanceState
 from procession.language.registry import Registry
@@ -19,10 +19,7 @@ def recover(batch: Batch, registry: Registry, *, culprit: Culprit | None, now_us
     if culprit is not None:
         _halt_culprit(batch, culprit, now_us)
     for row in batch.service_calls.in_state(ServiceState.RUNNING, limit=1_000_000):
-        after = interrupted(row, registry.find_service(row.operation), now_us)
-        if after.state == ServiceState.DUE and batch.instances.get(row.instance).suspended is not None:
-            after = after._replace(state=ServiceState.SUSPENDED)
-        change_service_call(batch, after)
+        change_after_attempt(batch, interrupted(row, registry.find_service(row.operation), now_us))
 
 
 def _halt_culprit(batch: Batch, culprit: Culprit, now_us: int) -> None:

@@ -200,7 +200,7 @@ def _resume(turn: Turn, live: LiveInstances, row: InstanceRow, event: InstanceRe
         batch.timers.add(row.id, call, due_us + event.moved_us)
         turn.effects.expect(due_us + event.moved_us)
     if event.moved_us:
-        _move_items(turn, row, event.moved_us)
+        _move_due_dates(turn, row, event.moved_us)
     for service_call in batch.service_calls.of_instance(row.id):
         if service_call.state == ServiceState.SUSPENDED:
             due_again = change_service_call(batch, service_call._replace(state=ServiceState.DUE))
@@ -210,7 +210,10 @@ def _resume(turn: Turn, live: LiveInstances, row: InstanceRow, event: InstanceRe
     turn.notice(event.at_us, row.name, f"resumed by {turn.cause.actor}")
 
 
-def _move_items(turn: Turn, row: InstanceRow, moved_us: int) -> None:
+def _move_due_dates(turn: Turn, row: InstanceRow, moved_us: int) -> None:
     for item in turn.batch.items.of_instance(row.id):
         if item.ended_us is None and item.due_us is not None:
             turn.batch.items.change(item.id, due_us=item.due_us + moved_us, version=item.version + 1)
+    for external in turn.batch.external_calls.of_instance(row.id):
+        if external.due_us is not None:
+            turn.batch.external_calls.change(external._replace(due_us=external.due_us + moved_us))

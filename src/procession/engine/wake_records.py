@@ -130,6 +130,13 @@ def change_service_call(batch: Batch, row: ServiceCallRow) -> ServiceCallRow:
     )
 
 
+def change_after_attempt(batch: Batch, row: ServiceCallRow) -> ServiceCallRow:
+    """The same after an attempt: what is due again of a suspended instance stands still with it."""
+    if row.state == ServiceState.DUE and batch.instances.get(row.instance).suspended is not None:
+        row = row._replace(state=ServiceState.SUSPENDED)
+    return change_service_call(batch, row)
+
+
 def _offer(
     turn: Turn, row: InstanceRow, task: "Task[..., object, object]", event: CallRequested, position: int
 ) -> None:

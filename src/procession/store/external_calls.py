@@ -148,7 +148,7 @@ class ExternalCalls:
         """Put what may change of an open call into the batch."""
         present = self._rows.find(row.id)
         assert present is not None
-        names = ("worker", "lease_until_us", "fencing", "attempts", "last_error")
+        names = ("worker", "lease_until_us", "fencing", "attempts", "due_us", "last_error")
         return self._rows.change(row.id, present, {name: getattr(row, name) for name in names})
 
     def remove(self, external_call: int) -> None:
