@@ -92,6 +92,7 @@ ACTED = {
         "number": "number: how many were chosen",
         "done": "number",
         "refused": "list of texts",
+        "halted": "list of texts: the names of those that halted by it",
         "left": "number: not done, since it was stopped",
     },
     "procession suspend, resume, cancel, retry, skip of many --dry-run": {

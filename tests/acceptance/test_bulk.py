@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -91,12 +91,10 @@ def test_a_running_engine_does_it_and_one_that_is_refused_is_told(leaves: Termin
 def test_ctrl_c_stops_after_the_present_one_and_says_how_to_go_on(
     leaves: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(
-        application: Application, given: Iterable[Order], answered: Callable[[Order, Exception | None], None]
-    ) -> None:
+    def stopped(application: Application, given: Iterable[Order], answered: orders.Answered) -> None:
         for order in given:
             signal.raise_signal(signal.SIGINT)
-            answered(order, None)
+            answered(order, {})
 
     monkeypatch.setattr(orders, "give_many", stopped)
     done = CliRunner().invoke(app, ["cancel", "--all", "--app", str(leaves.folder), "--format", "json"])
@@ -110,3 +108,20 @@ def test_many_are_skipped_at_one_operation_with_a_result_for_a_reason(leaves: Te
     skipped = leaves.answer("skip", "--operation", "Team.approve", "--value", "true", "--reason", "a holiday")
     assert (skipped["done"], skipped["refused"]) == (3, [])
     assert set(states(leaves).values()) == {"completed"}
+
+
+def test_those_that_halt_again_are_named_and_counted_and_so_is_one(shop: Terminal) -> None:
+    for item, numerator in enumerate((0, 1, 2), start=1):
+        shop.succeed("start", "divide", f"numerator={numerator}", "denominator=0", "--as", "ann")
+        shop.run("work", "complete", f"{item}", "yes", "--as", "ann")
+    source = shop.folder / "shop" / "process.py"
+    source.write_text(source.read_text().replace("numerator // denominator", "1 if numerator else 1 // denominator"))
+
+    many = shop.answer("retry", "--all", status=1)
+    assert (many["done"], many["refused"], many["halted"]) == (3, [], ["divide-1"])
+    told = shop.run("retry", "--process", "divide")
+    assert told.status == 1
+    assert "1 of them halted again" in told.out
+    assert "- divide-1: ZeroDivisionError" in told.out
+    one = shop.run("retry", "divide-1")
+    assert (one.status, "divide-1 halted: ZeroDivisionError" in one.out) == (1, True)

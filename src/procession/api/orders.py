@@ -70,36 +70,36 @@ def _unreachable(application: Application, why: str) -> StoreLocked:
     )
 
 
-def give_many(
-    application: Application, orders: Iterable[Order], answered: Callable[[Order, ProcessionError | None], None]
-) -> None:
-    """Have many orders carried out, one after the other; `answered` is told of each, with its refusal if there is one.
+Answered = Callable[[Order, "dict[str, Any] | ProcessionError"], None]
+"""Is told what came of an order: its answer, or its refusal."""
+
+
+def give_many(application: Application, orders: Iterable[Order], answered: Answered) -> None:
+    """Have many orders carried out, one after the other; `answered` is told of each.
 
     Without an engine that runs, one of its own does all of them.
     """
     if _socket_of_engine(application) is not None:
         for order in orders:
             try:
-                give(application, order)
+                answer = give(application, order).answer
             except ProcessionError as refusal:
                 answered(order, refusal)
             else:
-                answered(order, None)
+                answered(order, answer)
     else:
         asyncio.run(_many_by_own_engine(application, orders, answered))
 
 
-async def _many_by_own_engine(
-    application: Application, orders: Iterable[Order], answered: Callable[[Order, ProcessionError | None], None]
-) -> None:
+async def _many_by_own_engine(application: Application, orders: Iterable[Order], answered: Answered) -> None:
     from procession.services.hosting import Hosting, open_host
 
     hosting = Hosting(runs_services=False, runs_timers=False, wait_seconds=WAIT_SECONDS)
     async with open_host(application, hosting) as host:
         for order in orders:
             try:
-                await host.perform(order)
+                answer = await host.perform(order)
             except ProcessionError as refusal:
                 answered(order, refusal)
             else:
-                answered(order, None)
+                answered(order, answer)

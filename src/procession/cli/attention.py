@@ -6,7 +6,7 @@ import typer
 
 from procession.cli.command import LOOKING, Invocation, command
 from procession.cli.instances import read_since
-from procession.cli.numbers import whole_number
+from procession.cli.parsers import whole_number
 from procession.cli.output import local, plural, say
 
 if TYPE_CHECKING:

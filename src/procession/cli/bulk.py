@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from procession.cli.command import Body, Invocation
-from procession.cli.numbers import whole_number
-from procession.cli.output import say
+from procession.cli.parsers import whole_number
+from procession.cli.output import indented, say
+from procession.errors import ProcessionError
 
 if TYPE_CHECKING:
     from procession.services.application import Application
@@ -195,6 +196,7 @@ class _Bulk:
         self._is_stopped = False
         self._done = 0
         self._refused: list[str] = []
+        self._halted: dict[str, str] = {}
 
     def run(self) -> int:
         from procession.api.orders import give_many
@@ -205,16 +207,19 @@ class _Bulk:
         bulk = int(recorded.answer["bulk"])
         with self._stopping(), self._progress() as progress:
 
-            def answered(order: "Order", refusal: Exception | None) -> None:
-                if refusal is None:
-                    self._done += 1
+            def answered(order: "Order", came: "dict[str, Any] | ProcessionError") -> None:
+                if isinstance(came, ProcessionError):
+                    self._refused.append(str(came))
                 else:
-                    self._refused.append(str(refusal))
+                    self._done += 1
+                    if came.get("halted"):
+                        self._halted[str(came["instance"])] = str(came["halted"])
                 progress(self._done + len(self._refused))
 
             give_many(self._application, self._orders(bulk), answered)
         self._tell(bulk)
-        return 1 if self._refused or self._is_stopped else 0
+        halted_again = self._halted if self._verb == "retry" else {}
+        return 1 if self._refused or self._is_stopped or halted_again else 0
 
     def _orders(self, bulk: int) -> "Iterator[Order]":
         from procession.services.choosing import command_for, identifier_in_bulk
@@ -235,6 +240,7 @@ class _Bulk:
             "number": number,
             "done": self._done,
             "refused": self._refused,
+            "halted": [*self._halted],
             "left": left,
         }
 
@@ -244,6 +250,7 @@ class _Bulk:
                 say(f"- {refusal}", "red")
             if len(self._refused) > MOST_NAMED:
                 say(f"and {len(self._refused) - MOST_NAMED} more were refused.", "red")
+            self._tell_of_halts()
             if left:
                 say(
                     f"Stopped: {left} are left. Give the same command to go on; what is done is not chosen again.",
@@ -254,6 +261,16 @@ class _Bulk:
                 say(f"`procession {undo} --undo {bulk}` takes it back.")
 
         self._invocation.answer(document, in_words)
+
+    def _tell_of_halts(self) -> None:
+        if not self._halted:
+            return
+        again = " again" if self._verb == "retry" else ""
+        say(f"{len(self._halted)} of them halted{again}; `procession show INSTANCE` says where:", "red")
+        for name, why in [*self._halted.items()][:MOST_NAMED]:
+            say(f"- {name}: {indented(why)}", "red")
+        if len(self._halted) > MOST_NAMED:
+            say(f"and {len(self._halted) - MOST_NAMED} more; `procession list --state halted` has them all.", "red")
 
     @contextlib.contextmanager
     def _stopping(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ import typer
 
 from procession.cli.command import REPAIRING, Invocation, command
 from procession.cli.instances import InstanceArgument, repair
-from procession.cli.numbers import whole_number
+from procession.cli.parsers import said, whole_number
 
 CallArgument = Annotated[
     int,
@@ -62,7 +62,9 @@ def fail_call(
     invocation: Invocation,
     instance: InstanceArgument,
     call: CallArgument,
-    message: Annotated[str, typer.Option("--message", help="What went wrong; the process sees it in OperationFailed.")],
+    message: Annotated[
+        str, typer.Option("--message", parser=said, help="What went wrong; the process sees it in OperationFailed.")
+    ],
 ) -> None:
     """End an open call by hand, as failed: the process sees OperationFailed."""
     from procession.services.commands import FailCall

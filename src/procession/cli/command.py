@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from procession.cli.parsers import one_of, words_of
 from procession.errors import InternalError, ProcessionError
 
 if TYPE_CHECKING:
@@ -39,7 +40,15 @@ AppOption = Annotated[
         "--app", metavar="FOLDER", envvar="PROCESSION_APP", help="The application's folder (default: here or above)."
     ),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="For people, or one JSON document on standard output.")]
+FormatOption = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        metavar=words_of(Format),
+        parser=one_of(Format),
+        help="For people, or one JSON document on standard output.",
+    ),
+]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 ActorOption = Annotated[
     str | None,

@@ -16,6 +16,7 @@ import typer
 
 from procession.cli.command import LOOKING, RUNNING, Format, Invocation, command
 from procession.cli.output import age, heading, local, plural, say, table, to_json
+from procession.cli.parsers import one_of, words_of
 from procession.errors import StoreLocked
 
 if TYPE_CHECKING:
@@ -42,11 +43,22 @@ class LogLevel(StrEnum):
 
 
 LogFormatOption = Annotated[
-    Format, typer.Option("--log-format", help="The log, on standard error: for people, or one JSON object a line.")
+    Format,
+    typer.Option(
+        "--log-format",
+        metavar=words_of(Format),
+        parser=one_of(Format),
+        help="The log, on standard error: for people, or one JSON object a line.",
+    ),
 ]
 LogLevelOption = Annotated[
     LogLevel | None,
-    typer.Option("--log-level", help="From which level on (default: warning; with --log-format json: info)."),
+    typer.Option(
+        "--log-level",
+        metavar=words_of(LogLevel),
+        parser=one_of(LogLevel),
+        help="From which level on (default: warning; with --log-format json: info).",
+    ),
 ]
 
 

@@ -13,6 +13,7 @@ import typer
 
 from procession.cli.command import LOOKING, Invocation, command
 from procession.cli.output import plural, say, to_json
+from procession.cli.parsers import one_of, words_of
 
 COLUMNS = (
     "instance",
@@ -46,7 +47,12 @@ def declare(app: typer.Typer) -> None:
 
 def export_log(
     invocation: Invocation,
-    log_format: Annotated[LogFormat, typer.Option("--format", help="A table, or one JSON list.")] = LogFormat.CSV,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            "--format", metavar=words_of(LogFormat), parser=one_of(LogFormat), help="A table, or one JSON list."
+        ),
+    ] = LogFormat.CSV,
     process: Annotated[str | None, typer.Option("--process", help="Only of this process.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="The file to write (default: print).")

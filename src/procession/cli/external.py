@@ -6,6 +6,7 @@ import typer
 
 from procession.cli.command import WORKING, Invocation, command
 from procession.cli.output import local, say, value_lines
+from procession.cli.parsers import said, whole_number
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -43,8 +44,12 @@ def declare(app: typer.Typer) -> None:
 def fetch(
     invocation: Invocation,
     operation: Annotated[str, typer.Argument(metavar="OPERATION", help="Its name, or Function.name.")],
-    worker: Annotated[str, typer.Option("--worker", metavar="NAME", help="Who fetches: a name for the program.")],
-    limit: Annotated[int, typer.Option("--limit", help="So many calls at most.")] = 1,
+    worker: Annotated[
+        str, typer.Option("--worker", metavar="NAME", parser=said, help="Who fetches: a name for the program.")
+    ],
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="NUMBER", parser=whole_number(1), help="So many calls at most.")
+    ] = 1,
     lease: LeaseOption = None,
 ) -> None:
     """Take what waits, the oldest first. Each call is this worker's until its lease is over."""
@@ -96,7 +101,7 @@ def complete(
 def fail(
     invocation: Invocation,
     token: TokenOption,
-    error: Annotated[str, typer.Option("--error", metavar="TEXT", help="What went wrong.")],
+    error: Annotated[str, typer.Option("--error", metavar="TEXT", parser=said, help="What went wrong.")],
     declared: Annotated[
         str | None,
         typer.Option(

@@ -1,17 +1,18 @@
 """`procession start`, `list`, `show`, `retry`, `suspend`, `resume`, `cancel`: instances of processes."""
 
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from procession.cli.bulk import one_or_many
 from procession.cli.command import LOOKING, REPAIRING, WORKING, Invocation, command
-from procession.cli.numbers import whole_number
-from procession.cli.output import local, plural, say, state_cell, table
+from procession.cli.parsers import whole_number
+from procession.cli.output import indented, local, plural, say, state_cell, table
 
 if TYPE_CHECKING:
     from procession.services.application import Application
+    from procession.services.commands import Command
     from procession.services.records import InstanceList
 
 InstanceArgument = Annotated[
@@ -225,11 +226,15 @@ def retry(
             help="A service call that needs attention: attempt it again.",
         ),
     ] = None,
-) -> None:
-    """Go on with a halted instance on the present source; or, with --call, attempt a service call again."""
+) -> int:
+    """Go on with a halted instance on the present source; or, with --call, attempt a service call again.
+
+    The exit status is 1 where the instance halts again.
+    """
     from procession.services.commands import RetryCall, RetryInstance
 
-    repair(invocation, RetryInstance(instance) if call is None else RetryCall(instance, call))
+    answer = repair(invocation, RetryInstance(instance) if call is None else RetryCall(instance, call))
+    return 1 if answer.get("halted") else 0
 
 
 def cancel(
@@ -267,14 +272,10 @@ def resume(invocation: Invocation, instance: InstanceArgument) -> None:
     repair(invocation, ResumeInstance(instance))
 
 
-def repair(invocation: Invocation, order: object) -> None:
-    """Give a repair and tell what came of it."""
-    from typing import cast
-
-    from procession.services.commands import Command
-
+def repair(invocation: Invocation, order: "Command") -> dict[str, Any]:
+    """Give a repair, tell what came of it, and give that."""
     application = invocation.application()
-    given = invocation.give(application, cast(Command, order))
+    given = invocation.give(application, order)
     answer = given.answer
     waiting = waiting_after(application, str(answer["instance"]), engine_runs=given.engine_runs)
 
@@ -287,12 +288,13 @@ def repair(invocation: Invocation, order: object) -> None:
         tell_of_waiting(waiting)
 
     invocation.answer({**answer, "waiting": waiting}, in_words)
+    return answer
 
 
 def tell_of_halt(answer: dict[str, object]) -> None:
     """Say so if the instance stands still after what was done."""
     if answer.get("halted"):
-        say(f"{answer['instance']} halted: {answer['halted']}", "bold red")
+        say(f"{answer['instance']} halted: {indented(str(answer['halted']))}", "bold red")
         say(f"See `procession show {answer['instance']}`.")
 
 

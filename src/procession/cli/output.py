@@ -48,6 +48,11 @@ def say(text: str = "", style: str = "") -> None:
     console().print(clean(text), style=style or None)
 
 
+def indented(text: str, by: str = "  ") -> str:
+    """A text of several lines, those after the first set in below it."""
+    return text.replace("\n", f"\n{by}")
+
+
 def heading(text: str) -> None:
     """The head of a section."""
     say()

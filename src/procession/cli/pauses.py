@@ -7,7 +7,7 @@ import typer
 from procession.cli.bulk import one_or_many
 from procession.cli.command import REPAIRING, Invocation, command
 from procession.cli.instances import InstanceArgument, repair
-from procession.cli.numbers import whole_number
+from procession.cli.parsers import whole_number
 from procession.cli.output import local, plural, say, table
 
 if TYPE_CHECKING:

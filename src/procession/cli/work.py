@@ -8,7 +8,7 @@ import typer
 
 from procession.cli.command import WORKING, Invocation, command
 from procession.cli.instances import tell_of_halt, tell_of_waiting, waiting_after
-from procession.cli.numbers import whole_number
+from procession.cli.parsers import whole_number
 from procession.cli.output import heading, local, say, state_cell, table, value_lines
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from procession.errors import InvalidValue
 from procession.language.names import name_fault
 from procession.language.problems import oversized
 from procession.language.strict_json import PAYLOAD_LIMIT_BYTES, text_fault
-from procession.services.commands import Order
+from procession.services.commands import FailCall, FailExternal, FetchExternal, Order
 
 LONGEST_REASON = 10_000
 MOST_BITS = 63
+_MUST_SAY = {FailCall: "message", FailExternal: "error", FetchExternal: "worker"}
 
 
 def check_texts(order: Order) -> None:
@@ -24,6 +25,8 @@ def check_texts(order: Order) -> None:
         value = getattr(order.command, field.name)
         if isinstance(value, str):
             _refuse(field.name, text_fault(value))
+            if _MUST_SAY.get(type(order.command)) == field.name and not value.strip():
+                _refuse(field.name, "is empty")
             if len(value) > PAYLOAD_LIMIT_BYTES:
                 raise oversized(len(value), f"the {field.name} of the order")
         elif isinstance(value, int) and value.bit_length() > MOST_BITS:

@@ -1,0 +1,49 @@
+"""What is typed on a command line, read for `parser=` of an argument or option; what cannot be meant is refused in words of ours."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar
+
+import typer
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def whole_number(least: int = 0, most: int = 10**18) -> Callable[[str], int]:
+    """Reads a whole number within these bounds: `work complete abc` says what stands there instead of a number."""
+
+    def read(text: str | int) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is not a whole number") from None
+        if not least <= number <= most:
+            bounds = f"from {least:,} to {most:,}" if most < 10**18 else f"of at least {least}"
+            raise typer.BadParameter(f"{text} is not a number {bounds}")
+        return number
+
+    return read
+
+
+def one_of(kind: type[Choice]) -> Callable[[str], Choice]:
+    """Reads one of these words."""
+
+    def read(text: str) -> Choice:
+        try:
+            return kind(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is none of {', '.join(kind)}") from None
+
+    return read
+
+
+def words_of(kind: type[StrEnum]) -> str:
+    """These words, for `metavar=`: "text|json"."""
+    return "|".join(kind)
+
+
+def said(text: str) -> str:
+    """Reads a text that somebody is to understand: one with nothing in it says nothing."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty; say it in words")
+    return text
