@@ -6,8 +6,8 @@ import typer
 
 from procession.cli.command import LOOKING, Invocation, command
 from procession.cli.instances import read_since
-from procession.cli.parsers import whole_number
 from procession.cli.output import local, plural, say
+from procession.cli.parsers import whole_number
 
 if TYPE_CHECKING:
     from datetime import tzinfo

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from procession.cli.command import Body, Invocation
-from procession.cli.parsers import whole_number
 from procession.cli.output import indented, say
+from procession.cli.parsers import whole_number
 from procession.errors import ProcessionError
 
 if TYPE_CHECKING:

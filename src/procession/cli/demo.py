@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from procession.cli.command import RUNNING, Invocation, command
-from procession.cli.parsers import whole_number
 from procession.cli.output import console, heading, say, table
+from procession.cli.parsers import whole_number
 from procession.errors import OperatorError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import typer
 
 from procession.cli.bulk import one_or_many
 from procession.cli.command import LOOKING, REPAIRING, WORKING, Invocation, command
-from procession.cli.parsers import whole_number
 from procession.cli.output import indented, local, plural, say, state_cell, table
+from procession.cli.parsers import whole_number
 
 if TYPE_CHECKING:
     from procession.services.application import Application

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from procession.cli.command import RUNNING, Invocation, command
-from procession.cli.parsers import whole_number
 from procession.cli.output import say, table
+from procession.cli.parsers import whole_number
 
 if TYPE_CHECKING:
     from procession.services.limiting import LimitList

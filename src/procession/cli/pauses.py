@@ -7,8 +7,8 @@ import typer
 from procession.cli.bulk import one_or_many
 from procession.cli.command import REPAIRING, Invocation, command
 from procession.cli.instances import InstanceArgument, repair
-from procession.cli.parsers import whole_number
 from procession.cli.output import local, plural, say, table
+from procession.cli.parsers import whole_number
 
 if TYPE_CHECKING:
     from datetime import tzinfo

@@ -19,7 +19,9 @@ NameArgument = Annotated[
 
 def declare(app: typer.Typer) -> None:
     """Adds the commands of this file."""
-    schedule = typer.Typer(help="Recurring starts: what the schedule tables in procession.toml name.", no_args_is_help=True)
+    schedule = typer.Typer(
+        help="Recurring starts: what the schedule tables in procession.toml name.", no_args_is_help=True
+    )
     command(schedule, "list", example="procession schedule list", panel=RUNNING)(list_all)
     command(
         schedule,

@@ -8,8 +8,8 @@ import typer
 
 from procession.cli.command import WORKING, Invocation, command
 from procession.cli.instances import tell_of_halt, tell_of_waiting, waiting_after
-from procession.cli.parsers import whole_number
 from procession.cli.output import heading, local, say, state_cell, table, value_lines
+from procession.cli.parsers import whole_number
 
 if TYPE_CHECKING:
     from procession.services.application import Application
