@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from procession import kernel
 from procession.errors import ProcessFailed
-from procession.kernel import CallKind, InstanceState, NotUndone
+from procession.kernel import CallKind, InstanceState, LateResult, NotUndone
 from tests.kernel.drive import Driven, op, rebuild
 from tests.kernel.test_cancelling import cancel, close_all
 
@@ -61,7 +61,10 @@ def test_nothing_is_undone_when_all_went_well() -> None:
 def test_what_was_not_completed_is_not_undone() -> None:
     case = Driven(booking)
     case.complete("hotel")
+    car = case.number("car")
     case.fail("train")
+    assert case.open == []
+    case.feed(LateResult(case.tick(), car, None))
     assert case.open == ["tell"]
     case.complete("tell")
     case.complete("undo hotel")

@@ -61,6 +61,7 @@ from .events import (
     InstanceResumed,
     InstanceStarted,
     InstanceSuspended,
+    LateResult,
     MessagePublished,
     NotUndone,
     Renewed,
@@ -68,6 +69,7 @@ from .events import (
     Retried,
     TimerFired,
     is_recorded,
+    late_result,
 )
 from .history import Divergence, Program
 from .instance import Instance, OpenCall, Teardown
@@ -83,9 +85,9 @@ __all__ = [
     "Compensation", "CompleteInstance", "Divergence", "Event", "FailInstance", "Failure", "Frame", "Halt",
     "HaltInstance", "IllegalTransition", "Instance", "InstanceCancelled", "InstanceCompleted", "InstanceFailed",
     "InstanceHalted", "InstanceResumed", "InstanceStarted", "InstanceState", "InstanceSuspended",
-    "MessagePublished", "NotUndone", "OpenCall", "Outcome", "Program", "PublishMessage", "RecordNotUndone",
+    "LateResult", "MessagePublished", "NotUndone", "OpenCall", "Outcome", "Program", "PublishMessage", "RecordNotUndone",
     "RecordResult", "RefusedInProcess", "RenewInstance", "Renewed", "RequestCall", "ResultRecorded", "Retried",
     "SetAttributes", "Site", "StackFrame", "Teardown", "Terms", "TimerFired", "WithdrawCall", "WorkCall",
-    "compensate", "current", "event_of", "finish", "is_recorded", "now_us", "perform", "publish", "random",
+    "compensate", "current", "event_of", "finish", "is_recorded", "late_result", "now_us", "perform", "publish", "random",
     "renew", "replacements", "request", "runs", "set_attributes", "to_be_awaited", "uuid4",
 ]  # fmt: skip

@@ -207,6 +207,9 @@ async def renew(input: bytes) -> Never:  # noqa: A002 - the word of the events
     """Has the instance begin anew with this input, and a history that begins here. Raises `NotRenewed` while anything else is open."""
     home = _home("renew()")
     _refuse_in_unwinding(home)
+    while home.late:
+        home.settled = home.create_future()
+        await home.settled
     others = len(home.branches) - 1 + sum(each._log_traceback for each in home.failed)
     if others or home.open or home.ending or home.current is not home.root:
         raise NotRenewed(

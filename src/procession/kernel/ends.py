@@ -10,11 +10,14 @@ from .commands import Compensation, RecordNotUndone, Terms
 from .events import Failure
 from .loop import Ending, Entry, Loop
 
+UNDOING = "undo"
+"""The path of a branch that undoes."""
+
 
 def begin_unwinding(loop: Loop) -> dict[int, Branch]:
     """What is to be cancelled, as it was when this was first asked: branches that the clean-up makes from there on are real work."""
     if loop.to_unwind is None:
-        loop.to_unwind = dict(loop.branches)
+        loop.to_unwind = {number: each for number, each in loop.branches.items() if each.path != UNDOING}
         loop.unwound = set()
     return loop.to_unwind
 
@@ -35,10 +38,6 @@ def unwind(loop: Loop) -> None:
             loop.unwound.add(found.number)
             found.cancel()
             loop.run_dry()
-
-
-UNDOING = "undo"
-"""The path of the branch that undoes."""
 
 
 class Undoing(Entry):
@@ -75,6 +74,19 @@ async def undo_all(loop: Loop, todo: list[Compensation]) -> None:
                 else "withdrawn"
             )
             loop.history.ask(RecordNotUndone(call.number, each.operation, why))
+
+
+async def undo_late(loop: Loop, call: int, undone: Compensation) -> None:
+    """Undoes what came of a call that was withdrawn: nobody has that result."""
+    await undo_all(loop, [undone])
+    settle_late(loop, call)
+
+
+def settle_late(loop: Loop, call: int) -> None:
+    """Nothing that has to be undone comes of this call any more."""
+    del loop.late[call]
+    if not loop.late and loop.settled is not None and not loop.settled.done():
+        loop.settled.set_result(None)
 
 
 def begin_to_undo(loop: Loop, branch: Branch) -> None:

@@ -121,6 +121,15 @@ class ChildEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class LateResult:
+    """What came of the attempt at a call with an undo that the program had withdrawn: a value, which is undone, or nothing."""
+
+    at_us: int
+    call: int
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class AttributesSet:
     """`values` is a canonical JSON object."""
 
@@ -243,6 +252,7 @@ Event = (
     | CallWithdrawn
     | TimerFired
     | ChildEnded
+    | LateResult
     | AttributesSet
     | MessagePublished
     | ResultRecorded
@@ -276,6 +286,19 @@ RECORDED: frozenset[type[Event]] = frozenset(
 )
 # A withdrawal and a cancellation are of both kinds, by who made them.
 INCOMING: frozenset[type[Event]] = frozenset(get_args(Event)) - RECORDED | {CallWithdrawn, InstanceCancelled}
+
+
+def late_result(event: Event) -> LateResult | None:
+    """What an event of a call is where the program has withdrawn it; None where that leaves open what will come of it."""
+    match event:
+        case CallCompleted(at_us, call, value):
+            return LateResult(at_us, call, value)
+        case CallFailed(at_us, call) | CallWithdrawn(at_us, call):
+            return LateResult(at_us, call, None)
+        case LateResult():
+            return event
+        case _:
+            return None
 
 
 def is_recorded(event: Event) -> bool:

@@ -27,7 +27,7 @@ from .commands import (
     RecordResult,
     RenewInstance,
 )
-from .ends import begin_to_undo, begin_unwinding, discard_all, undo_all, unwind
+from .ends import begin_to_undo, begin_unwinding, discard_all, settle_late, undo_all, undo_late, unwind
 from .events import CallEvent, CallKind, Event, is_recorded
 from .history import Divergence, Program, kept_facts
 from .loop import ASKED_MEANWHILE, Ending, Entry, Loop, Timer, Turn
@@ -115,6 +115,11 @@ class Instance:
     def ending_children(self) -> frozenset[int]:
         """Calls that the program has withdrawn, and whose children have not ended yet."""
         return self._loop.ending
+
+    @property
+    def late_calls(self) -> frozenset[int]:
+        """Calls that the program has withdrawn, and of which a result may still come that has to be undone."""
+        return frozenset(call for call, undo in self._loop.late.items() if undo is not None)
 
     def branches(self) -> tuple[BranchStack, ...]:
         """The business call stack of every branch that waits, oldest first."""
@@ -247,6 +252,8 @@ class Instance:
                     _APPLY[type(each)](self, each)
                 elif call in self._loop.ending:  # one before it made the program withdraw the call
                     self._loop.ending -= {call}
+                elif call in self.late_calls and (late := events.late_result(each)) is not None:
+                    self._come_late(late)
                 self._go_on(event.at_us)
 
     def _resume(self, event: events.InstanceResumed) -> None:
@@ -324,6 +331,21 @@ class Instance:
             raise IllegalTransition(f"Call {event.call} is of no child that is to end.", subject=f"call {event.call}")
         self._loop.ending -= {event.call}
 
+    def _come_late(self, event: events.LateResult) -> None:
+        loop = self._loop
+        undo = loop.late.get(event.call)
+        if undo is None or self.state not in GOES_ON:
+            raise IllegalTransition(f"No result of call {event.call} can come late.", subject=f"call {event.call}")
+        if event.value is None:
+            loop.ready.append(Turn(loop, settle_late, (loop, event.call), Context()))
+        else:
+            loop.late[event.call] = None
+            loop.ready.append(Turn(loop, self._undo_late, (event.call, undo, event.value), Context()))
+
+    def _undo_late(self, call: int, undo: Callable[[bytes], Compensation], value: bytes) -> None:
+        loop = self._loop
+        begin_to_undo(loop, Branch(loop, undo_late(loop, call, undo(value)), None, context=Context()))
+
     def _change_state(self, event: events.InstanceHalted | events.InstanceSuspended | events.InstanceCancelled) -> None:
         self.state = after(INSTANCE, self.state, type(event), subject="the instance")
 
@@ -353,7 +375,7 @@ class Instance:
             self._end()
         else:
             self._record_result()
-        if loop.branches and not loop.open:
+        if loop.branches and not loop.open and not loop.late:
             loop.fault = Fault(
                 "stuck",
                 "Nothing that this instance waits for can ever happen: every branch waits for another, and no call is open.",
@@ -415,7 +437,7 @@ class Instance:
                     return
         for entry in tuple(loop.open.values()):  # of callbacks or abandoned generators: nothing waits for them
             entry.end_by_program("the instance has ended")
-        if loop.ending:
+        if loop.ending or loop.late:
             loop.failure = failure
             if failure is None:
                 self._record_result()
@@ -488,6 +510,7 @@ _APPLY: dict[type[Event], Callable[[Instance, Any], None]] = {
     events.CallWithdrawn: lambda self, event: self._end_call(event, event.reason),
     events.TimerFired: lambda self, event: self._end_call(event, b""),
     events.ChildEnded: Instance._child_ended,
+    events.LateResult: Instance._come_late,
     events.Retried: Instance._retry,
     events.InstanceHalted: Instance._change_state,
     events.InstanceSuspended: Instance._change_state,

@@ -150,6 +150,8 @@ class Entry(Waitable):
             self.home.history.ask(WithdrawCall(self.number, reason))
             if self.kind is CallKind.CHILD:
                 self.home.ending |= {self.number}
+            elif self.undo is not None:
+                self.home.late[self.number] = self.undo
             self.end(state, reason, None)
 
     def has_ended(self, ending: Ending, performer: str | None) -> None:
@@ -199,8 +201,10 @@ class Loop(BranchLoop):
         "compensations",
         "ending",
         "instance",
+        "late",
         "now_us",
         "open",
+        "settled",
         "to_unwind",
     )
 
@@ -211,6 +215,9 @@ class Loop(BranchLoop):
         self.open: dict[int, Entry] = {}
         # Calls that were withdrawn, and whose child has not ended yet: the instance ends after it.
         self.ending: frozenset[int] = frozenset()
+        # Calls that were withdrawn, and whose result would have to be undone: by what; None once it came, until it is undone.
+        self.late: dict[int, Callable[[bytes], Compensation] | None] = {}
+        self.settled: asyncio.Future[None] | None = None  # of who waits until there are none
         # What is undone if the instance is cancelled or fails, in the order in which it was done.
         self.compensations: list[Compensation] = []
         # What is still to be cancelled, once the instance unwinds.
