@@ -14,6 +14,7 @@ from procession.kernel.events import (
     ChildEnded,
     InstanceCompleted,
     InstanceStarted,
+    LateResult,
 )
 from procession.store.deliveries import DeliveryKind, NewDelivery
 from procession.store.invariants import Effect, Evidence, Refusal, check_invariants
@@ -141,6 +142,22 @@ def test_the_end_of_a_child_is_told_only_where_its_call_was_withdrawn_and_once(f
         "leave-1, call 2 has ChildEnded after ChildEnded",
         "leave-1, call 1 has ChildEnded after None",
     )
+
+
+def test_a_result_comes_late_only_where_its_call_was_withdrawn_and_once(family: SqliteSubject) -> None:
+    with family.store.begin() as batch:
+        rows.append(batch, 1, LateResult(NOW, 2, None), LateResult(NOW, 2, b"1"), LateResult(NOW, 1, b"1"))
+        batch.commit()
+    assert family.check()["I3"].problems == (
+        "leave-1, call 2 has LateResult after LateResult",
+        "leave-1, call 1 has LateResult after None",
+    )
+
+
+def test_an_attempt_whose_call_was_not_withdrawn_does_not_pass_for_a_late_one(lived: SqliteSubject) -> None:
+    with lived.tampering() as connection:
+        connection.execute("UPDATE service_call SET state = 'withdrawn'")
+        assert check_invariants(connection)["I6"].verdict == "broken"
 
 
 def test_an_event_after_the_end_and_a_second_end_are_found(lived: SqliteSubject) -> None:

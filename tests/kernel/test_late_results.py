@@ -66,7 +66,7 @@ def test_nothing_that_comes_ends_the_wait_for_it() -> None:
     assert case.result == "home"
 
 
-def test_it_comes_once() -> None:
+def test_it_comes_late_only_once() -> None:
     case, call = overdue()
     come(case, call)
     for again in (b"1", None):

@@ -112,6 +112,12 @@ def _show_service(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: s
         say(f"  last error: {last_error}", "red")
         say(f"  then: procession retry {instance} --call {wait.call}, complete-call or fail-call")
         return
+    if wait.state == "withdrawn":
+        say(
+            f"  {lead} what comes of an attempt at {wait.operation} (call {wait.call}), withdrawn {since}: it is undone",
+            "cyan",
+        )
+        return
     state = "an attempt runs now" if wait.state == "running" else f"next attempt at {local(wait.due, zone)}"
     say(f"{text}; {state}", "cyan")
     if last_error:

@@ -36,6 +36,7 @@ from procession.kernel import (
     InstanceHalted,
     InstanceStarted,
     InstanceState,
+    LateResult,
     MessagePublished,
     PublishMessage,
     RecordNotUndone,
@@ -51,7 +52,7 @@ from procession.language.registry import Registry
 from procession.language.strict_json import PAYLOAD_LIMIT_BYTES
 from procession.store.batch import Batch
 from procession.store.deliveries import DeliveryKind
-from procession.store.event_rows import encode_event
+from procession.store.event_rows import decode_event, encode_event
 from procession.store.identifiers import new_uuid7
 from procession.store.instances import InstanceRow
 from procession.store.messages import NewMessage
@@ -90,15 +91,18 @@ class Advance:
     def apply(self, turn: Turn, instance: int, events: Sequence[Event]) -> None:
         """Apply events in order. An instance that halts keeps those not yet applied, with the halt record behind them.
 
-        One that is about a call which an earlier one made the program withdraw is left out.
+        One that is about a call which an earlier one made the program withdraw is left out, unless it has to be undone.
         """
-        for index, event in enumerate(events):
-            if index and isinstance(event, CallEvent) and not self.live.waits_for_call(instance, event.call):
+        for index, each in enumerate(events):
+            event: Event | None = each
+            if index and isinstance(each, CallEvent) and not self.live.waits_for_call(instance, each.call):
+                event = self.live.as_it_fits(instance, each)
+            if event is None:
                 continue
             row = turn.batch.instances.get(instance)
             halt = self._apply_one(turn, row, event)
             if halt is not None:
-                self._halt(turn, row, events[index:], halt)
+                self._halt(turn, row, (event, *events[index + 1 :]), halt)
                 return
 
     def cancel(self, turn: Turn, instance: int, event: InstanceCancelled) -> None:
@@ -202,6 +206,8 @@ class Advance:
                 self.events_limit,
             )
         batch.instances.change(row.id, now_us=now_us)
+        if isinstance(event, LateResult) and event.why:
+            _note_lost(turn, row, event)
         if row.state != live.state and live.state in GOES_ON:
             self._now_is(turn, row, live.state, event)
         for place, (position, command, recorded) in enumerate(zip(positions[1:], commands, made[1:], strict=True)):
@@ -221,6 +227,9 @@ class Advance:
                 self.wake_records.make(turn, row, recorded, position)
             case WithdrawCall(call) if self.live.withdrew_child(row.id, call):
                 turn.deliver(DeliveryKind.CANCEL, row.id, position, to=(None, call))
+            case WithdrawCall(call) if call in self.live.late_calls(row.id):
+                if not self.wake_records.withdraw_undone(turn, row, call, recorded.at_us):
+                    turn.deliver(DeliveryKind.NOTHING, row.id, position, to=(row.id, call))
             case WithdrawCall(call):
                 self.wake_records.withdraw(turn, row, call, recorded.at_us)
             case SetAttributes(values):
@@ -264,6 +273,8 @@ class Advance:
         state, at_us = _STATE_AFTER[type(last)], last.at_us
         open_key = row.open_key if row.key_forever else None
         turn.batch.instances.change(row.id, state=state, ended_us=at_us, open_key=open_key, now_us=at_us)
+        if self.live.late_calls(row.id):
+            self.wake_records.remove_withdrawn(turn, row.id)
         turn.effects.spent.append(row.id)
         turn.notice(at_us, row.name, str(state))
         if row.parent is not None:
@@ -313,7 +324,16 @@ def _note_not_undone(turn: Turn, row: InstanceRow, what: dict[str, object]) -> N
     """For people to look at, until they say that they have."""
     known = json.loads(row.not_undone) if row.not_undone else []
     turn.batch.instances.change(row.id, not_undone=json.dumps([*known, what]))
-    turn.notice(row.now_us, row.name, f"{what['operation']} did not undo: {what['why']}")
+    wrong = "may have done something" if what.get("is_lost") else "did not undo"
+    turn.notice(row.now_us, row.name, f"{what['operation']} {wrong}: {what['why']}")
+
+
+def _note_lost(turn: Turn, row: InstanceRow, event: LateResult) -> None:
+    """An attempt broke after its call was withdrawn: for people to look whether there is something to undo."""
+    asked = (decode_event(each) for each in turn.batch.events.history(row.id) if each.kind == "CallRequested")
+    operation = next(each.operation for each in asked if isinstance(each, CallRequested) and each.call == event.call)
+    lost = {"call": event.call, "operation": operation, "why": event.why, "at_us": event.at_us, "is_lost": True}
+    _note_not_undone(turn, row, lost)
 
 
 def _has_no_limit(row: InstanceRow, event: Event) -> bool:

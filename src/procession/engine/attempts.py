@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from procession.engine.contract import Decision, Request, ServiceChange, View
 from procession.errors import PerformerError
-from procession.kernel import CallCompleted, CallFailed, CallStarted, Failure
+from procession.kernel import CallCompleted, CallFailed, CallStarted, Failure, LateResult
 from procession.language.operations import Service
 from procession.store.external_calls import ExternalCallRow
 from procession.store.service_calls import ServiceCallRow
@@ -22,12 +22,14 @@ class ServiceState(StrEnum):
     RUNNING = "running"
     ATTENTION = "attention"
     SUSPENDED = "suspended"
+    WITHDRAWN = "withdrawn"
+    """The program no longer wants it, but an attempt runs whose result has to be undone."""
 
 
-class LateResult(PerformerError):
+class TooLate(PerformerError):
     """An attempt reports a result after its call ended, or after another attempt took over; it changes nothing."""
 
-    code = "late-result"
+    code = "too-late"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,16 @@ AttemptOutcome = Succeeded | Declared | Broke
 def report(
     row: ServiceCallRow, service: Service[..., object], outcome: AttemptOutcome, chance: random.Random
 ) -> Request:
-    """The request by which an attempt tells the engine what came of it. Refused with `LateResult` where it is too late."""
+    """The request by which an attempt tells the engine what came of it. Refused with `TooLate` where it is too late."""
 
     def decide(view: View) -> Decision:
         present = view.service_call(row.instance, row.call)
         if present is None or present.fencing != row.fencing:
-            raise LateResult(
+            raise TooLate(
                 f"The result of attempt {row.attempts} at {row.operation} came too late.", subject=row.operation
             )
+        if present.state == ServiceState.WITHDRAWN:
+            return Decision(events=(_come_late(view.now_us, row, outcome),))
         started = (CallStarted(view.now_us, row.call, None),) if service.starts else ()
         match outcome:
             case Succeeded(value):
@@ -82,6 +86,16 @@ def report(
                 return Decision(services=(ServiceChange(_after_break(present, service, outcome, view.now_us, chance)),))
 
     return Request("service result", SERVICE_ACTOR, decide, instance=row.instance, recorded=False)
+
+
+def _come_late(now_us: int, row: ServiceCallRow, outcome: AttemptOutcome) -> LateResult:
+    match outcome:
+        case Succeeded(value):
+            return LateResult(now_us, row.call, value)
+        case Declared():
+            return LateResult(now_us, row.call, None)
+        case Broke(type_name, message):
+            return LateResult(now_us, row.call, None, f"{type_name}: {message}")
 
 
 def _after_break(

@@ -32,6 +32,7 @@ from procession.kernel import (
     InstanceCompleted,
     InstanceFailed,
     InstanceState,
+    LateResult,
 )
 from procession.language.failures import message_of
 from procession.language.process import Process, input_digest, name_codec
@@ -83,6 +84,10 @@ class Delivering:
                 self._cancel(turn, origin, cause, row)
             case DeliveryKind.FORCE:
                 self._force(turn, origin, cause, row)
+            case DeliveryKind.NOTHING | DeliveryKind.LOST:
+                assert row.call is not None
+                why = "the worker ended during it" if row.kind == DeliveryKind.LOST else ""
+                self._tell(turn, origin, LateResult(max(row.at_us, origin.now_us), row.call, None, why))
             case DeliveryKind.ENDED:
                 assert row.target is not None
                 assert row.call is not None
@@ -186,7 +191,9 @@ class Delivering:
         at_us = max(row.at_us, target.now_us, message.published_us)
         self._tell(turn, target, CallCompleted(at_us, row.call, message.payload, None))
 
-    def _tell(self, turn: Turn, row: InstanceRow, event: CallCompleted | CallFailed | CallWithdrawn) -> None:
+    def _tell(
+        self, turn: Turn, row: InstanceRow, event: CallCompleted | CallFailed | CallWithdrawn | LateResult
+    ) -> None:
         """A call to another instance has ended: the one that asked goes on, or has it wait while it stands still."""
         if row.state in ENDED_STATES:
             return

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from procession.engine.attempts import AttemptOutcome, Broke, Declared, LateResult, Succeeded, report
+from procession.engine.attempts import AttemptOutcome, Broke, Declared, Succeeded, TooLate, report
 from procession.engine.clock import ClockNotTrusted
 from procession.engine.contract import Accepted, EngineStopped, Request
 from procession.engine.crash_points import CrashPoint, Reached
@@ -154,7 +154,7 @@ class Dispatcher:
         self._reached(CrashPoint.AFTER_ATTEMPT)
         try:
             await self._report(attempt.row, operation, outcome)
-        except LateResult as late:
+        except TooLate as late:
             log.info("%s", late, extra=attempt.about)
         except EngineStopped:
             log.info(
@@ -171,7 +171,7 @@ class Dispatcher:
             try:
                 await self._submit(report(row, operation, outcome, self._chance))
                 return
-            except (LateResult, EngineStopped):
+            except (TooLate, EngineStopped):
                 raise
             except (ClockNotTrusted, StoreError) as error:
                 log.warning("The result of %s cannot be recorded yet: %s", operation.id, error)

@@ -18,6 +18,7 @@ from procession.kernel import (
     HaltInstance,
     Instance,
     InstanceState,
+    late_result,
 )
 from procession.language.registry import Registry
 from procession.store.batch import Batch
@@ -135,7 +136,7 @@ class LiveInstances:
     def as_it_fits(self, number: int, event: Event) -> Event | None:
         """What an event that has waited is by now to a live instance; None where it is nothing any more.
 
-        The end of a child whose call was withdrawn meanwhile is only that.
+        The end of a child whose call was withdrawn meanwhile is only that, and a result of such a call comes late.
         """
         instance = self._instances.get(number)
         if instance is None:
@@ -146,12 +147,19 @@ class LiveInstances:
             return None if is_again else event
         if call in instance.open_calls:
             return event
-        return ChildEnded(event.at_us, call) if call in instance.ending_children else None
+        if call in instance.ending_children:
+            return ChildEnded(event.at_us, call)
+        return late_result(event) if call in instance.late_calls else None
 
     def withdrew_child(self, number: int, call: int) -> bool:
         """Whether a live instance has withdrawn this call, and its child is still to end."""
         instance = self._instances.get(number)
         return instance is not None and call in instance.ending_children
+
+    def late_calls(self, number: int) -> frozenset[int]:
+        """The calls that a live instance has withdrawn, and of which a result may still come that it undoes."""
+        instance = self._instances.get(number)
+        return frozenset() if instance is None else instance.late_calls
 
     def drop(self, instances: Iterable[int]) -> None:
         """Forget these; what they were is in their history."""

@@ -9,6 +9,7 @@ from procession.engine.watchdog import Culprit
 from procession.kernel import GOES_ON, InstanceHalted, InstanceState
 from procession.language.registry import Registry
 from procession.store.batch import Batch
+from procession.store.deliveries import DeliveryKind, NewDelivery
 from procession.store.event_rows import encode_event
 
 log = logging.getLogger("procession.engine")
@@ -20,6 +21,10 @@ def recover(batch: Batch, registry: Registry, *, culprit: Culprit | None, now_us
         _halt_culprit(batch, culprit, now_us)
     for row in batch.service_calls.in_state(ServiceState.RUNNING, limit=1_000_000):
         change_after_attempt(batch, interrupted(row, registry.find_service(row.operation), now_us))
+    for row in batch.service_calls.in_state(ServiceState.WITHDRAWN, limit=1_000_000):
+        batch.service_calls.remove(row.id)
+        lost = NewDelivery(DeliveryKind.LOST, row.instance, row.instance, row.call, row.requested_position, now_us)
+        batch.deliveries.add(lost)
 
 
 def _halt_culprit(batch: Batch, culprit: Culprit, now_us: int) -> None:

@@ -17,6 +17,7 @@ from procession.kernel import (
     CallRequested,
     CallWithdrawn,
     Event,
+    LateResult,
     TimerFired,
 )
 from procession.language.externals import External
@@ -34,7 +35,7 @@ from procession.work.item import ItemEvent, ItemState
 
 PROCESS_ACTOR = "process"
 
-_ENDS = (CallCompleted, CallFailed, CallWithdrawn)
+_ENDS = (CallCompleted, CallFailed, CallWithdrawn, LateResult)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,22 @@ class WakeRecords:
             batch.external_calls.remove(external.id)
         elif (receive := batch.receives.find_open(row.id, call)) is not None:
             messages.drop(turn, receive)
+
+    def withdraw_undone(self, turn: Turn, row: InstanceRow, call: int, at_us: int) -> bool:
+        """The program no longer wants a call whose result is undone: gives whether one may come, of an attempt that ends as it likes."""
+        found = turn.batch.service_calls.find_open(row.id, call)
+        if found is None or found.state != ServiceState.RUNNING:
+            self.withdraw(turn, row, call, at_us)
+            return False
+        turn.batch.service_calls.change(found.id, state=ServiceState.WITHDRAWN)
+        return True
+
+    def remove_withdrawn(self, turn: Turn, instance: int) -> None:
+        """The instance has ended without waiting for what may still come: nothing of it is undone."""
+        for call in turn.batch.service_calls.of_instance(instance):
+            if call.state == ServiceState.WITHDRAWN:
+                turn.batch.service_calls.remove(call.id)
+                turn.effects.stopped.append((instance, call.call))
 
     def remove_all(self, turn: Turn, instance: int, at_us: int) -> None:
         """The instance is ended by force: nothing will wake it any more."""

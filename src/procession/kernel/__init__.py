@@ -72,8 +72,8 @@ from .events import (
     late_result,
 )
 from .history import Divergence, Program
-from .instance import Instance, OpenCall, Teardown
-from .loop import TIMER_OPERATION
+from .instance import Instance, Teardown
+from .loop import TIMER_OPERATION, OpenCall
 from .ordered import Chance, replacements
 from .site import BranchStack, Frame, Site, StackFrame
 from .transitions import CALL, GOES_ON, INSTANCE, TIMER, CallState, IllegalTransition, InstanceState

@@ -122,11 +122,15 @@ class ChildEnded:
 
 @dataclass(frozen=True, slots=True)
 class LateResult:
-    """What came of the attempt at a call with an undo that the program had withdrawn: a value, which is undone, or nothing."""
+    """What came of the attempt at a call with an undo that the program had withdrawn: a value, which is undone, or nothing.
+
+    `why` is what an attempt broke with: nobody knows what it did.
+    """
 
     at_us: int
     call: int
     value: bytes | None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

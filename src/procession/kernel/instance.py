@@ -6,7 +6,7 @@ event, each until nothing is ready any more, so the boundaries are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,21 +30,10 @@ from .commands import (
 from .ends import begin_to_undo, begin_unwinding, discard_all, settle_late, undo_all, undo_late, unwind
 from .events import CallEvent, CallKind, Event, is_recorded
 from .history import Divergence, Program, kept_facts
-from .loop import ASKED_MEANWHILE, Ending, Entry, Loop, Timer, Turn
+from .loop import ASKED_MEANWHILE, Ending, Entry, Loop, OpenCall, OpenCalls, Timer, Turn
 from .ordered import Chance
 from .site import BranchStack, stack_of, stack_of_error
-from .transitions import GOES_ON, INSTANCE, CallState, IllegalTransition, InstanceState, after
-
-
-@dataclass(frozen=True, slots=True)
-class OpenCall:
-    """A call that has not ended: something outside must end it, or the instance withdraws it."""
-
-    number: int
-    kind: CallKind
-    operation: str
-    due_us: int | None
-    started: bool
+from .transitions import GOES_ON, INSTANCE, IllegalTransition, InstanceState, after
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +42,6 @@ class Teardown:
 
     closed: int
     swallowed: int
-
-
-class OpenCalls(Mapping[int, OpenCall]):
-    """The open calls by number, in the order in which they were asked for."""
-
-    def __init__(self, entries: Mapping[int, Entry]) -> None:
-        self._entries = entries
-
-    def __getitem__(self, number: int) -> OpenCall:
-        entry = self._entries[number]
-        started = entry.state is CallState.STARTED
-        return OpenCall(entry.number, entry.kind, entry.operation, entry.due_us, started)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
 
 class Instance:

@@ -11,8 +11,9 @@ import gc
 import sys
 from asyncio import futures, tasks
 from asyncio.events import _get_running_loop, _set_running_loop
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import Context, copy_context
+from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any, Never
 
@@ -189,6 +190,35 @@ class Timer(Entry):
     def wakes(self, future: object) -> bool:
         """Whether this is the timer of a branch that sleeps on `future`."""
         return self._turn.sets(future)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call that has not ended: something outside must end it, or the instance withdraws it."""
+
+    number: int
+    kind: CallKind
+    operation: str
+    due_us: int | None
+    started: bool
+
+
+class OpenCalls(Mapping[int, OpenCall]):
+    """The open calls by number, in the order in which they were asked for."""
+
+    def __init__(self, entries: Mapping[int, Entry]) -> None:
+        self._entries = entries
+
+    def __getitem__(self, number: int) -> OpenCall:
+        entry = self._entries[number]
+        started = entry.state is CallState.STARTED
+        return OpenCall(entry.number, entry.kind, entry.operation, entry.due_us, started)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
 class Loop(BranchLoop):

@@ -147,12 +147,19 @@ def _not_undone(scene: Scene) -> Iterator[Case]:
     """What a cancelled or failed instance could not undo: it stands, and only a person can see to it."""
     for row in _instances(scene.view, InstanceFilter(has_not_undone=True), scene.most):
         for each in json.loads(row.not_undone or "[]"):
+            is_lost = each.get("is_lost", False)
+            wrong = (
+                "was withdrawn while an attempt ran, and nobody knows what that did"
+                if is_lost
+                else "did not undo what it should"
+            )
+            undo = "Look whether it did, and undo it" if is_lost else "Undo it by other means"
             case = _of_instance(
                 CaseKind.NOT_UNDONE,
                 row,
                 since_us=each["at_us"],
-                message=f"{row.name}: {each['operation']}, call {each['call']}, did not undo what it should: {each['why']}.",
-                remedy=f"Undo it by other means; `procession show {row.name} --history` says what was done.",
+                message=f"{row.name}: {each['operation']}, call {each['call']}, {wrong}: {each['why']}.",
+                remedy=f"{undo}; `procession show {row.name} --history` says what was done.",
                 command=f"procession show {row.name} --history",
             )
             occurrence = f"{case.occurrence}:{each['call']}"

@@ -17,6 +17,7 @@ from procession.kernel import (
     InstanceHalted,
     InstanceStarted,
     InstanceSuspended,
+    LateResult,
     MessagePublished,
     NotUndone,
     Renewed,
@@ -88,6 +89,8 @@ def _content_of(row: EventRow) -> tuple[str, object]:
             return text, None
         case Renewed(input=raw):
             return "", json_of(raw)
+        case LateResult(value=raw, why=why):
+            return why if raw is None else "came late, and is undone", json_of(raw)
         case NotUndone(operation=operation, why=why):
             return f"{operation}: {why}", None
         case InstanceSuspended(reason=text):

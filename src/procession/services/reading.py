@@ -298,6 +298,8 @@ class Reading:
         requested = open_requests(history)
         found = [_wait_for_item(item, now) for item in waits.items]
         found += [self._wait_for_service(call, moment(_at(requested, call.call))) for call in waits.service_calls]
+        withdrawn = {each.call or 0: json.loads(each.header) for each in history if each.kind == "CallWithdrawn"}
+        found += [self._wait_for_service(call, moment(_at(withdrawn, call.call))) for call in waits.late_calls]
         found += [self._wait_for_external(call, now) for call in waits.external_calls]
         for receive in waits.receives:
             is_box = receive.type == BOX

@@ -22,6 +22,7 @@ from procession.services.commands import CancelInstance, CompleteCall, FailCall,
 from procession.services.desk import Answer, Desk
 from procession.store.external_calls import ExternalCallRow, ExternalState
 from procession.store.instances import InstanceRow
+from procession.store.service_calls import ServiceCallRow
 from procession.work import worklist as rules
 from procession.work.worklist import ItemChange
 
@@ -123,8 +124,13 @@ def _retry(view: View, row: InstanceRow) -> Decision:
     return Decision(events=(Retried(view.now_us),))
 
 
+def _open_service_call(view: View, row: InstanceRow, call: int) -> ServiceCallRow | None:
+    found = view.service_call(row.id, call)
+    return None if found is None or found.state == ServiceState.WITHDRAWN else found
+
+
 def _retry_call(view: View, row: InstanceRow, call: int) -> Decision:
-    service_call = view.service_call(row.id, call)
+    service_call = _open_service_call(view, row, call)
     if (external := view.external_call(row.id, call)) is not None:
         return _retry_external(row, external, view.now_us)
     if service_call is None:
@@ -175,7 +181,7 @@ def completion(desk: Desk, order: Order, row: InstanceRow, call: int, value: str
 
 
 def _fail(view: View, order: Order, row: InstanceRow, call: int, message: str) -> Decision:
-    service_call = view.service_call(row.id, call)
+    service_call = _open_service_call(view, row, call)
     attempts = service_call.attempts if service_call is not None else 0
     items = _item_change(view, row, call, rules.fail)
     failure = Failure("FailedByHand", message, None, attempts)
@@ -188,7 +194,7 @@ def _item_change(
     item = view.item_of_call(row.id, call)
     if item is not None:
         return (rule(item),)
-    if view.service_call(row.id, call) is None and view.external_call(row.id, call) is None:
+    if _open_service_call(view, row, call) is None and view.external_call(row.id, call) is None:
         raise no_open_call(row, call, "call")
     return ()
 

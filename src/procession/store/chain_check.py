@@ -27,6 +27,7 @@ from procession.store.worklist import (
 TERMINAL = {"InstanceCompleted": "completed", "InstanceFailed": "failed", "InstanceCancelled": "cancelled"}
 ENDED_STATES = frozenset(TERMINAL.values())
 CHILD_ENDED = "ChildEnded"  # may follow the withdrawal of a child's call, once
+LATE_RESULT = "LateResult"  # so may this that of a call with an undo
 CALL_ENDS = frozenset({"CallCompleted", "CallFailed", "CallWithdrawn", "TimerFired"})
 
 
@@ -151,12 +152,12 @@ class _History:
             return
         if call not in self.calls:
             found.problems.append(f"{where} has {event.kind} and was never requested")
-        elif event.kind == CHILD_ENDED:
+        elif event.kind in (CHILD_ENDED, LATE_RESULT):
             if self.calls[call] != "CallWithdrawn":
                 found.problems.append(f"{where} has {event.kind} after {self.calls[call]}")
         elif self.calls[call] is not None and not (event.kind == "CallWithdrawn" and call in self.kept):
             found.problems.append(f"{where} has {event.kind} after {self.calls[call]}")
-        if event.kind in CALL_ENDS or event.kind == CHILD_ENDED:
+        if event.kind in CALL_ENDS or event.kind in (CHILD_ENDED, LATE_RESULT):
             self.calls[call] = event.kind
 
 

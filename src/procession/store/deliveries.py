@@ -23,6 +23,8 @@ class DeliveryKind(StrEnum):
     """What is to be done: for `start` and `cancel` the target is the child of the origin's call.
 
     A `message` is what the target itself asked for: origin and call are those of its receive, which names the message.
+    `nothing` and `lost` are about a call that origin and target, which are one, has withdrawn: no attempt at it ran, or the
+    worker ended in one.
     """
 
     START = "start"
@@ -30,6 +32,8 @@ class DeliveryKind(StrEnum):
     FORCE = "force"
     ENDED = "ended"
     MESSAGE = "message"
+    NOTHING = "nothing"
+    LOST = "lost"
 
 
 class DeliveryRow(NamedTuple):

@@ -31,6 +31,7 @@ from procession.kernel.events import (
     InstanceResumed,
     InstanceStarted,
     InstanceSuspended,
+    LateResult,
     MessagePublished,
     NotUndone,
     Renewed,
@@ -170,6 +171,7 @@ _ENCODERS: dict[type, Callable[[Any], _Parts]] = {
     CallWithdrawn: _withdrawn,
     TimerFired: lambda event: (f',"due":{event.due_us}', event.call, None),
     ChildEnded: lambda event: ("", event.call, None),
+    LateResult: lambda event: ("", event.call, _text_and_bytes(event.why, event.value)),
     AttributesSet: lambda event: ("", None, event.values),
     MessagePublished: _published,
     ResultRecorded: lambda event: ("", None, event.value),
@@ -214,6 +216,11 @@ def _decode_withdrawn(header: dict[str, Any], payload: bytes | None) -> Event:
     return CallWithdrawn(header["at"], header["call"], reason, header["by_program"])
 
 
+def _decode_late_result(header: dict[str, Any], payload: bytes | None) -> Event:
+    why, value = _split(payload)
+    return LateResult(header["at"], header["call"], value, why)
+
+
 def _decode_renewed(header: dict[str, Any], payload: bytes | None) -> Event:
     first, *inputs = _present(payload).split(b"\n")
     named = zip(header["undo"], inputs, strict=True)
@@ -244,6 +251,7 @@ _DECODERS: dict[str, Callable[[dict[str, Any], bytes | None], Event]] = {
     "CallWithdrawn": _decode_withdrawn,
     "TimerFired": lambda header, _: TimerFired(header["at"], header["call"], header["due"]),
     "ChildEnded": lambda header, _: ChildEnded(header["at"], header["call"]),
+    "LateResult": _decode_late_result,
     "AttributesSet": lambda header, payload: AttributesSet(header["at"], _present(payload)),
     "MessagePublished": _decode_published,
     "ResultRecorded": lambda header, payload: ResultRecorded(header["at"], _present(payload)),

@@ -41,7 +41,10 @@ from procession.store.worklist_queries import WorklistQueries
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """What an instance waits for: its open items, service calls and timers, and what waits for it while it is halted."""
+    """What an instance waits for: its open items, service calls and timers, and what waits for it while it is halted.
+
+    `late_calls` are withdrawn; an attempt runs at each, and what comes of it is undone.
+    """
 
     items: tuple[WorkItemRow, ...]
     service_calls: tuple[ServiceCallRow, ...]
@@ -49,6 +52,7 @@ class Waits:
     receives: tuple[ReceiveRow, ...]
     external_calls: tuple[ExternalCallRow, ...]
     waiting_events: tuple[WaitingEventRow, ...]
+    late_calls: tuple[ServiceCallRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +156,13 @@ class View:
     def waits(self, instance: int) -> Waits:
         """Everything that can wake this instance, and what waits for it."""
         connection = self._connection
+        called = sorted(
+            (ServiceCallRow(*values) for values in _SERVICE_CALLS.run(connection, instance)), key=lambda row: row.call
+        )
         return Waits(
             items=tuple(WorkItemRow(*values) for values in _OPEN_ITEMS.run(connection, instance)),
-            service_calls=tuple(
-                sorted(
-                    (ServiceCallRow(*values) for values in _SERVICE_CALLS.run(connection, instance)),
-                    key=lambda row: row.call,
-                )
-            ),
+            service_calls=tuple(row for row in called if row.state != "withdrawn"),
+            late_calls=tuple(row for row in called if row.state == "withdrawn"),
             timers=tuple(
                 sorted(
                     (TimerRow(*values) for values in _TIMERS.run(connection, instance)),

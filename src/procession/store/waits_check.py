@@ -2,7 +2,8 @@
 
 An open instance has, for each call that was requested and has not ended, exactly one row that will wake it: an open work item,
 a service call, a timer, a child that has not ended, or a delivery; and each such row belongs to a call that is open. The call of
-a child stays open until the child has ended, though the program may have withdrawn it. The check goes by pages, so that the engine can
+a child stays open until the child has ended, though the program may have withdrawn it. A service call that was withdrawn during an
+attempt whose result is to be undone keeps its row until that is known. The check goes by pages, so that the engine can
 run it all the time and `doctor` over everything.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, bindparam, case, literal_column, or_, select
 
 from procession.store import schema
-from procession.store.chain_check import CALL_ENDS, CHILD_ENDED, ENDED_STATES
+from procession.store.chain_check import CALL_ENDS, CHILD_ENDED, ENDED_STATES, LATE_RESULT
 from procession.store.connections import Connection
 from procession.store.header import facts
 from procession.store.statements import Prepared
@@ -77,7 +78,13 @@ _WAKES = (
     ),
     Prepared(
         select(schema.service_call.c.instance, literal_column("'service'"), schema.service_call.c.call).where(
-            *_between(schema.service_call.c.instance)
+            *_between(schema.service_call.c.instance), schema.service_call.c.state != "withdrawn"
+        ),
+        *_BOUNDS,
+    ),
+    Prepared(
+        select(schema.service_call.c.instance, literal_column("'late'"), schema.service_call.c.call).where(
+            *_between(schema.service_call.c.instance), schema.service_call.c.state == "withdrawn"
         ),
         *_BOUNDS,
     ),
@@ -126,7 +133,7 @@ def check_waits(connection: Connection, *, after: int = 0, limit: int = PAGE) ->
     if not rows:
         return WaitCheck(None, 0, 0, ())
     first, last = rows[0][0], rows[-1][0]
-    pending = _pending_calls(connection, first, last)
+    pending, withdrawn = _pending_calls(connection, first, last)
     wakes: Counter[_WakeKey] = Counter()
     for statement in _WAKES:
         wakes.update(
@@ -141,13 +148,17 @@ def check_waits(connection: Connection, *, after: int = 0, limit: int = PAGE) ->
     for instance, kind, call in _STARTS.run(connection, first, last):
         if (int(instance), str(kind), int(call)) in pending:
             wakes[int(instance), str(kind), int(call)] += 1
+    for key in withdrawn & set(wakes):
+        del wakes[key]
     problems = tuple(_problems({int(row[0]): (str(row[1]), str(row[2])) for row in rows}, pending, wakes))
     is_last = len(rows) < limit
     waits = sum(1 for instance, _, _ in pending if instance in {row[0] for row in rows})
     return WaitCheck(None if is_last else last, len(rows), waits, problems)
 
 
-def _pending_calls(connection: Connection, first: int, last: int) -> set[_WakeKey]:
+def _pending_calls(connection: Connection, first: int, last: int) -> tuple[set[_WakeKey], set[_WakeKey]]:
+    """The calls that something has to end; and those that were withdrawn, of which a result may come late."""
+    withdrawn: set[_WakeKey] = set()
     pending: dict[tuple[int, int], str] = {}
     children: set[tuple[int, int]] = set()
     for instance, call, kind, header in _CALLS.run(connection, first, last):
@@ -159,7 +170,10 @@ def _pending_calls(connection: Connection, first: int, last: int) -> set[_WakeKe
             pass  # until its child has ended
         elif kind in CALL_ENDS or kind == CHILD_ENDED:
             pending.pop((instance, call), None)
-    return {(instance, kind, call) for (instance, call), kind in pending.items()}
+            withdrawn.update({(instance, "late", call)} if kind == "CallWithdrawn" else ())
+        elif kind == LATE_RESULT:
+            withdrawn.discard((instance, "late", call))
+    return {(instance, kind, call) for (instance, call), kind in pending.items()}, withdrawn
 
 
 def _problems(instances: dict[int, tuple[str, str]], pending: set[_WakeKey], wakes: Counter[_WakeKey]) -> Iterator[str]:

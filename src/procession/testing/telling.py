@@ -80,6 +80,9 @@ class Telling:
         said |= {each.call: f"waits for {_outside(each)}" for each in waits.external_calls}
         asked = open_requests(history)
         said = {call: f"waits for {_asked(header)}" for call, header in asked.items()} | said
+        said |= {
+            each.call: f"{self._service(registry, each)}: withdrawn, but an attempt runs" for each in waits.late_calls
+        }
         for branch in stacks.branches:
             lines += _frames(branch)
             if branch.call is not None:
