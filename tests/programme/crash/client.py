@@ -28,6 +28,7 @@ from procession.store.worklist import WorkItemRow
 from tests.programme.crash.world import START_US, World
 
 MINUTE_US = 60_000_000
+MOST_ROUNDS = 20
 ENGINES_OWN = {"writer", "wake-ups", "settling"}
 
 
@@ -80,11 +81,14 @@ class Client:
         return await self.ask(name, SendMessage("Payment", order, json.dumps({"amount": amount})), "bank")
 
     async def work_off(self, *instances: str) -> None:
-        """An outside program comes by until these have ended; what it lost by a crash comes again when its lease is over.
+        """An outside program comes by while these wait for it; what it lost by a crash comes again when its lease is over.
 
         It hands in everything twice, as after a lost answer.
         """
-        while any(self.instance(name).state == "running" for name in instances):
+        rounds = iter(range(MOST_ROUNDS))
+        while any(self._waits_for_a_program(name) for name in instances):
+            if next(rounds, None) is None:
+                raise Stuck(f"{instances} wait for a program that is given nothing to do")
             fetched = await self._office.perform(Order(FetchExternal("scan", "robot", 9), "robot"))
             self.world.reached("work was fetched")
             calls: Any = fetched["calls"]
@@ -156,6 +160,12 @@ class Client:
     def instance(self, name: str) -> InstanceRow:
         return self._office.get_instance(name)
 
+    def child(self, instance: str, process: str) -> str:
+        """The name of the first child of that process."""
+        with self._office.readers.snapshot() as view:
+            rows = view.instances.children(self.instance(instance).id)
+        return min((row.id, row.name) for row in rows if row.process == process)[1]
+
     def item(self, instance: str, operation: str, *, about: str = "") -> WorkItemRow:
         """The item of that operation, open or ended."""
         with self._office.readers.snapshot() as view:
@@ -175,6 +185,10 @@ class Client:
                 if is_it and about.encode() in (event.payload or b""):
                     return int(says["call"])
         raise Stuck(f"{instance} never asked for {operation} {about}")
+
+    def _waits_for_a_program(self, instance: str) -> bool:
+        with self._office.readers.snapshot() as view:
+            return bool(view.waits(self.instance(instance).id).external_calls)
 
     def _fingerprint(self) -> bytes:
         with self.world.looking():

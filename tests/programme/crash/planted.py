@@ -7,22 +7,36 @@ crash does. What breaks what is in the function's docstring.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from procession.engine import attempts, deciding, dispatcher, due_work, embedded, recording, wake_records
+from procession import kernel
+from procession.engine import (
+    attempts,
+    deciding,
+    dispatcher,
+    due_work,
+    embedded,
+    live,
+    messages,
+    recording,
+    wake_records,
+)
 from procession.engine.advance import Advance
 from procession.engine.contract import Accepted, Decision, Request
 from procession.engine.crash_points import CrashPoint
 from procession.engine.deciding import Decider
 from procession.engine.delivering import Delivering
+from procession.engine.live import LiveInstances
 from procession.engine.turn import Effects, Turn
 from procession.engine.wake_records import WakeRecords
 from procession.engine.writer import Writer
 from procession.errors import PerformerError
-from procession.kernel import CallCompleted, CallStarted
+from procession.kernel import CallCompleted, CallStarted, CancellationRequested, instance
 from procession.language.attempt import Attempt
+from procession.store.deliveries import DeliveryKind
+from procession.store.external_calls import ExternalCallRow, ExternalCalls
 from procession.store.requests import Requests
 from procession.store.timers import Timers
 from procession.store.waiting import WaitingEvents
@@ -295,3 +309,69 @@ def begins_a_child_twice() -> None:
 @bug("moving at once")
 def forces_no_child_of_an_instance_that_ends_by_force() -> None:
     _put(Delivering, "_force", lambda *given: None)
+
+
+@bug("touring", "after COMMIT")
+def forgets_when_killed_what_was_to_be_undone_before_a_renewal() -> None:
+    """What was booked before stays booked, and nobody knows."""
+    renewed = kernel.Instance._renewed
+
+    def renewing(self: kernel.Instance, event: kernel.Renewed) -> None:
+        renewed(self, replace(event, compensations=()))
+
+    _put(kernel.Instance, "_renewed", renewing)
+
+
+@bug("touring", "after COMMIT")
+def forgets_when_killed_that_an_instance_is_being_cancelled() -> None:
+    class Forgetting(kernel.Instance):
+        def replay(self, history: Sequence[kernel.Event], **options: Any) -> None:
+            super().replay([event for event in history if not isinstance(event, CancellationRequested)], **options)
+
+    _put(live, "Instance", Forgetting)
+
+
+@bug("touring", "after COMMIT")
+def forgets_when_killed_which_message_is_on_its_way() -> None:
+    """It is promised to a receive, and comes to nobody."""
+    recover = embedded.recover
+
+    def recovering(batch: Any, *given: Any, **options: Any) -> None:
+        recover(batch, *given, **options)
+        for row in batch.deliveries.next_after(0, limit=1_000):
+            if row.kind == DeliveryKind.MESSAGE:
+                batch.deliveries.remove(row.id)
+
+    _put(embedded, "recover", recovering)
+
+
+@bug("touring", "work was fetched")
+def hands_out_only_once_what_an_outside_program_fetched() -> None:
+    """The program was killed with it, and its lease is never over."""
+    offered = ExternalCalls.offered
+
+    def offering(self: ExternalCalls, *given: Any, **options: Any) -> list[ExternalCallRow]:
+        return [row for row in offered(self, *given, **options) if row.worker is None]
+
+    _put(ExternalCalls, "offered", offering)
+
+
+@bug("touring")
+def undoes_the_oldest_first() -> None:
+    undo_all = instance.undo_all
+
+    def undoing(loop: Any, todo: list[Any]) -> Any:
+        todo.reverse()
+        return undo_all(loop, todo)
+
+    _put(instance, "undo_all", undoing)
+
+
+@bug("touring")
+def leaves_a_child_alone_that_nobody_wants_any_more() -> None:
+    _put(LiveInstances, "withdrew_child", lambda *_: False)
+
+
+@bug("touring")
+def keeps_a_message_that_was_taken() -> None:
+    _put(messages, "taken", lambda *_: None)

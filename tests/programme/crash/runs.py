@@ -35,6 +35,7 @@ PEOPLE = Organisation(
         "will": Performer("will", frozenset({"Warehouse"})),
         "rita": Performer("rita", frozenset({"Registry"})),
         "abe": Performer("abe", frozenset({"Accounts"})),
+        "tess": Performer("tess", frozenset({"Travel"})),
     }
 )
 PAGES_BETWEEN_CHECKPOINTS = 60  # so few that checkpoints fall into every run

@@ -20,7 +20,7 @@ from procession.services.commands import (
     SendMessage,
     StartItem,
 )
-from tests.programme.crash import approval, billing, moving, payments, relocation
+from tests.programme.crash import approval, billing, moving, payments, relocation, touring
 from tests.programme.crash.client import Client
 from tests.programme.crash.world import DAY_US
 
@@ -137,6 +137,33 @@ async def play_moving(client: Client) -> None:
     assert mill == "clear-1"
 
 
+async def play_touring(client: Client) -> None:
+    """One tour is cancelled and cleans up, one while its child is under way, one fails as its child does, one waits."""
+    ann = await client.start("ann", "tour", who="ann", year=1)
+    await client.quiet()
+    await client.complete(client.child(ann, "guide"), "agree", True, "tess")
+    await client.quiet()
+    await client.work_off(ann)
+    await client.ask("cancel ann", CancelInstance(ann, force=False), "tess", "ill")
+    await client.quiet()
+    await client.complete(ann, "call_off", None, "tess")
+    await client.quiet()
+    for year in (2, 1):
+        await client.complete(ann, "tell", None, "tess", about=f"ann {year}")
+        await client.quiet()
+    ben = await client.start("ben", "tour", who="ben", year=2)
+    await client.quiet()
+    await client.ask("cancel ben", CancelInstance(ben, force=False), "tess", "found another")
+    await client.quiet()
+    await client.complete(ben, "tell", None, "tess")
+    await client.quiet()
+    cy = await client.start("cy", "tour", who="cy", year=2)
+    await client.quiet()
+    await client.complete(client.child(cy, "guide"), "agree", False, "tess")
+    await client.start("eve", "tour", who="eve", year=1)
+    await client.quiet()
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A reference process, what is done with it, how it is mended where it has to be, and whether its run begins without a store.
@@ -163,6 +190,7 @@ SCENARIOS = {
         Scenario("payments", payments, play_payments, _ALWAYS | {"I13"}),
         Scenario("moving", moving, play_moving, _ALWAYS, most_delivered=0),
         Scenario("moving at once", moving, play_moving, _ALWAYS),
+        Scenario("touring", touring, play_touring, _ALWAYS, most_delivered=0),
         Scenario("relocation", relocation, play_relocation, _ALWAYS, most_live=1),
         Scenario(
             "billing", billing, play_billing, _ALWAYS, ("return wrong[0]", 'return wrong[0] if wrong else "none"')

@@ -20,6 +20,16 @@ PARTS = 4
 PAIRS = 400
 SEED = 20_240_229
 EACH = pytest.mark.parametrize("name", SCENARIOS)
+WITHIN_SECONDS = {"touring": 1}
+"""How many of its parts are in `make test`, where that is not all: the rest takes too long."""
+EACH_PART = pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        pytest.param(name, part, marks=[pytest.mark.long] if part >= WITHIN_SECONDS.get(name, PARTS) else [])
+        for name in SCENARIOS
+        for part in range(PARTS)
+    ],
+)
 
 
 def kill_at(
@@ -65,8 +75,7 @@ def test_a_run_is_the_same_each_time(cases: Cases, name: str) -> None:
 
 
 @pytest.mark.slow
-@EACH
-@pytest.mark.parametrize("part", range(PARTS))
+@EACH_PART
 def test_nothing_is_lost_doubled_or_stuck_wherever_the_engine_is_killed(cases: Cases, name: str, part: int) -> None:
     chosen = moments(cases.sound(name).points)[part::PARTS]
     killed, exercised = kill_at(cases, name, [(number,) for number in chosen])
