@@ -20,14 +20,14 @@ PARTS = 4
 PAIRS = 400
 SEED = 20_240_229
 EACH = pytest.mark.parametrize("name", SCENARIOS)
-WITHIN_SECONDS = {"touring": 1}
-"""How many of its parts are in `make test`, where that is not all: the rest takes too long."""
+PARTS_OF_LONG = {"touring": 12}
+"""Those of which `make test` has one part alone: the rest takes too long."""
 EACH_PART = pytest.mark.parametrize(
     ("name", "part"),
     [
-        pytest.param(name, part, marks=[pytest.mark.long] if part >= WITHIN_SECONDS.get(name, PARTS) else [])
+        pytest.param(name, part, marks=[pytest.mark.long] if part and name in PARTS_OF_LONG else [])
         for name in SCENARIOS
-        for part in range(PARTS)
+        for part in range(PARTS_OF_LONG.get(name, PARTS))
     ],
 )
 
@@ -77,7 +77,7 @@ def test_a_run_is_the_same_each_time(cases: Cases, name: str) -> None:
 @pytest.mark.slow
 @EACH_PART
 def test_nothing_is_lost_doubled_or_stuck_wherever_the_engine_is_killed(cases: Cases, name: str, part: int) -> None:
-    chosen = moments(cases.sound(name).points)[part::PARTS]
+    chosen = moments(cases.sound(name).points)[part :: PARTS_OF_LONG.get(name, PARTS)]
     killed, exercised = kill_at(cases, name, [(number,) for number in chosen])
     assert killed == len(chosen), "each of these runs was to end at its point"
     assert [invariant for invariant in sorted(SCENARIOS[name].exercises) if not exercised[invariant]] == [], (
