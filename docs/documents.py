@@ -110,6 +110,7 @@ ACTED = {
     "procession external fetch": {
         "operation": "text: its identity",
         "calls": "list of objects: `token`, `instance`, `call`, `input` (by name), `lease_until` (time), `attempt`, `due` (time or null)",
+        "repeated": "yes or no: whether these were given before, under the same identifier",
     },
     "procession external heartbeat": {"token": "text", "lease_until": "time"},
     "procession external complete, fail": {

@@ -10,6 +10,7 @@ import pytest
 
 from procession import Elapsed, Function, after, deadline, pick, process
 from procession.engine.contract import InstanceHasEnded
+from procession.engine.deciding import IdentifierUsedTwice
 from procession.errors import InvalidValue, NotDeclarable
 from procession.kernel import CallCompleted, CallStarted
 from procession.services.commands import (
@@ -375,3 +376,43 @@ async def test_the_due_date_of_a_call_is_later_by_a_pause_whose_timers_stop(host
     await world.give(ResumeInstance(ran))
     first, second = await fetch(world, limit=2)
     assert (first["due"], second["due"]) == ("2026-03-06T09:00:00+00:00", "2026-03-03T09:00:00+00:00")
+
+
+FETCH = FetchExternal("scan", "w1", 2)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_fetch_whose_answer_was_lost_gives_the_same_calls_again(host: Host, restarted: bool) -> None:
+    world = await host.open(*ALL)
+    for number in range(4):
+        await world.start(file, document=str(number))
+    given = await world.give(FETCH, "w1", client_id="f-1")
+    if restarted:
+        await world.restart()
+    again = await world.give(FETCH, "w1", client_id="f-1")
+    assert (given["calls"], given["repeated"], again["repeated"]) == (again["calls"], False, True)
+    other = await world.give(FETCH, "w1", client_id="f-2")
+    assert [call["instance"] for call in other["calls"]] == ["file-3", "file-4"]
+    await complete(world, given["calls"][0]["token"], 5)
+    assert (await world.give(FETCH, "w1", client_id="f-1"))["calls"] == given["calls"]
+    for call in (*given["calls"][1:], *other["calls"]):
+        await complete(world, call["token"], 6)
+
+
+async def test_a_fetch_that_is_given_twice_at_once_is_one(host: Host) -> None:
+    world = await host.open(*ALL)
+    for number in range(3):
+        await world.start(file, document=str(number))
+    one, other = await asyncio.gather(*(world.give(FETCH, "w1", client_id="f-1") for _ in range(2)))
+    assert one["calls"] == other["calls"]
+    assert [call["instance"] for call in one["calls"]] == ["file-1", "file-2"]
+
+
+async def test_an_identifier_of_a_fetch_is_for_no_other_one(host: Host) -> None:
+    world = await host.open(*ALL)
+    for number in range(3):
+        await world.start(file, document=str(number))
+    await world.give(FETCH, "w1", client_id="f-1")
+    with pytest.raises(IdentifierUsedTwice):
+        await world.give(FetchExternal("scan", "w2", 2), "w2", client_id="f-1")
+    assert len(await fetch(world)) == 1

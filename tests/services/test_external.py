@@ -74,6 +74,15 @@ def test_a_worker_fetches_completes_and_gives_back_without_an_engine(archive: Ma
     assert late.value.code == "stale-lease"
 
 
+def test_a_worker_whose_answer_was_lost_fetches_the_same_calls_again(archive: Made) -> None:
+    archive.perform(START, START)
+    worker = Worker(archive.application.folder, name="scanner")
+    calls = worker.fetch("scan", limit=2, request="morning")
+    assert worker.fetch("scan", limit=2, request="morning") == calls
+    assert [call.instance for call in calls] == ["file-1", "file-2"]
+    assert [call.instance for call in worker.fetch("scan", limit=2)] == ["file-3"]
+
+
 def test_a_call_that_was_let_lapse_is_told_and_can_be_handed_out_again_or_ended_by_hand(tmp_path: Path) -> None:
     archive = make_office(tmp_path, lambda text: text + SCANNING)
     yesterday = VirtualClock(time.time_ns() // 1000 - DAY_US)

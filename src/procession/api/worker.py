@@ -43,7 +43,7 @@ class FetchedCall:
 class Worker:
     """A program that does work of an application, in the folder given; `name` tells it from others.
 
-    Every method may be called again after a lost answer: a call is handed out once more when its lease is over, and a
+    Every method may be called again after a lost answer: `fetch` under the same `request` gives the same calls, and a
     completion under the same token is answered as the first time.
     """
 
@@ -51,9 +51,14 @@ class Worker:
         self._application = open_application(Path(application))
         self.name = name
 
-    def fetch(self, operation: str, *, limit: int = 1, lease: str | None = None) -> list[FetchedCall]:
-        """Take what waits, the oldest first; each call is this worker's for the length of the lease."""
-        answer = self._give(FetchExternal(operation, self.name, limit, lease))
+    def fetch(
+        self, operation: str, *, limit: int = 1, lease: str | None = None, request: str | None = None
+    ) -> list[FetchedCall]:
+        """Take what waits, the oldest first; each call is this worker's for the length of the lease.
+
+        `request` is an identifier of this fetch: with it, the same fetch can be made again after a lost answer.
+        """
+        answer = self._give(FetchExternal(operation, self.name, limit, lease), request)
         return [
             FetchedCall(
                 token=call["token"],
@@ -81,8 +86,8 @@ class Worker:
         """Give it back, to be handed out again; or end it with an error that the operation declares, by its name."""
         self._give(FailExternal(_token(call), error, declared))
 
-    def _give(self, command: Command) -> dict[str, Any]:
-        return give(self._application, Order(command, self.name, client_id=str(uuid4()))).answer
+    def _give(self, command: Command, client_id: str | None = None) -> dict[str, Any]:
+        return give(self._application, Order(command, self.name, client_id=client_id or str(uuid4()))).answer
 
 
 def _token(call: FetchedCall | str) -> str:

@@ -51,12 +51,15 @@ def fetch(
         int, typer.Option("--limit", metavar="NUMBER", parser=whole_number(1), help="So many calls at most.")
     ] = 1,
     lease: LeaseOption = None,
+    client_id: Annotated[
+        str | None, typer.Option("--id", help="Its identifier: fetched again with it, the same calls are given.")
+    ] = None,
 ) -> None:
     """Take what waits, the oldest first. Each call is this worker's until its lease is over."""
     from procession.services.commands import FetchExternal
 
     application = invocation.application()
-    answer = invocation.give(application, FetchExternal(operation, worker, limit, lease)).answer
+    answer = invocation.give(application, FetchExternal(operation, worker, limit, lease), client_id=client_id).answer
     invocation.answer(answer, lambda: _show(answer["calls"], application.zone))
 
 

@@ -151,7 +151,10 @@ class CloseGroup:
 
 @dataclass(frozen=True, slots=True)
 class FetchExternal:
-    """Take calls of an outside system's operation, so many at most; a worker has each for the length of the lease."""
+    """Take calls of an outside system's operation, so many at most; a worker has each for the length of the lease.
+
+    Given again under the same identifier, the same calls are given.
+    """
 
     operation: str
     worker: str

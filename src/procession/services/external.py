@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from procession.calendars.durations import Duration, DurationUnclear
-from procession.engine.contract import Decision, Request, View
+from procession.engine.contract import Accepted, Decision, Request, View
 from procession.engine.deciding import IdentifierUsedTwice
 from procession.errors import InvalidValue, PerformerError
 from procession.kernel import CallCompleted, CallFailed, CallStarted, Failure
@@ -56,7 +56,11 @@ def get_external(registry: Registry, name: str) -> AnyExternal:
 
 
 async def fetch(desk: Desk, order: Order, command: FetchExternal) -> Answer:
-    """Hand out what waits for an outside program, the oldest first; each call to one worker, for the length of a lease."""
+    """Hand out what waits for an outside program, the oldest first; each call to one worker, for the length of a lease.
+
+    An order that is repeated under its client's identifier is given the calls that the first one was. Raises
+    `IdentifierUsedTwice` where that was another order.
+    """
     operation = get_external(desk.registry, command.operation)
     worker = normal_name(command.worker, what="name of the worker")
     if not 1 <= command.limit <= MOST_FETCHED:
@@ -64,14 +68,19 @@ async def fetch(desk: Desk, order: Order, command: FetchExternal) -> Answer:
             f"{command.limit} calls at once.", problems={"limit": f"is not from 1 to {MOST_FETCHED}"}, subject="limit"
         )
     lease_us = operation.lease.length_us if command.lease is None else _length(command.lease)
-    fetched: list[object] = []
+    fetched = await _handed_out(desk, order)
+    is_repeated = bool(fetched)
     for name in desk.registry.names_of_operation(operation.id):
-        for row in await _offered(desk, order, name, command.limit - len(fetched)):
+        for row in () if is_repeated else await _offered(desk, order, name, command.limit - len(fetched)):
+            once = replace(order, client_id=_identifier(order, len(fetched)))
             try:
-                fetched.append(await _lease(desk, order, row, worker, lease_us))
+                fetched.append(await _lease(desk, once, row, worker, lease_us))
+            except IdentifierUsedTwice:
+                raise
             except PerformerError:
                 continue  # somebody else was faster, or its instance stands still
-    return {"operation": operation.id, "calls": fetched}
+    # The same order may be at work a second time, and have been faster with all there is.
+    return {"operation": operation.id, "calls": fetched or await _handed_out(desk, order), "repeated": is_repeated}
 
 
 async def use_lease(desk: Desk, order: Order, command: Lease) -> Answer:
@@ -151,6 +160,28 @@ async def _offered(desk: Desk, order: Order, operation: str, limit: int) -> list
     return found
 
 
+def _identifier(order: Order, number: int) -> str | None:
+    """Under which an order has its calls handed out, each of them a request: the first under its own."""
+    return f"{order.client_id}:{number}" if order.client_id is not None and number else order.client_id
+
+
+async def _handed_out(desk: Desk, order: Order) -> list[dict[str, object]]:
+    """The calls that this very order was given before."""
+    given: list[dict[str, object]] = []
+    while (client_id := _identifier(order, len(given))) is not None:
+        with desk.readers.snapshot() as view:
+            earlier = view.request_of_client(client_id)
+        if earlier is None:
+            break
+        accepted = await desk.submit(replace(order, client_id=client_id), _refuse_anew, instance=earlier.instance)
+        given.append(_told(desk, accepted))
+    return given
+
+
+def _refuse_anew(_: View) -> Decision:
+    raise _Taken("What was handed out is no longer known under this identifier.")
+
+
 async def _lease(desk: Desk, order: Order, offered: ExternalCallRow, worker: str, lease_us: int) -> dict[str, object]:
     def decide(view: View) -> Decision:
         row = view.external_call(offered.instance, offered.call)
@@ -161,24 +192,28 @@ async def _lease(desk: Desk, order: Order, offered: ExternalCallRow, worker: str
             worker=worker, lease_until_us=until_us, fencing=row.fencing + 1, attempts=row.attempts + 1
         )
         started = (CallStarted(view.now_us, row.call, worker),) if row.fencing == 0 else ()
-        outcome = {"fencing": leased.fencing, "until_us": until_us}
+        names = ("call", "fencing", "attempts", "lease_until_us", "due_us", "requested_position")
+        outcome = {name: getattr(leased, name) for name in names}
         return Decision(outcome=outcome, externals=(leased,), events=started)
 
-    accepted = await desk.submit(replace(order, client_id=None), decide, instance=offered.instance)
+    return _told(desk, await desk.submit(order, decide, instance=offered.instance))
+
+
+def _told(desk: Desk, accepted: Accepted) -> dict[str, object]:
+    """A call as the worker that has it is told of it."""
     assert accepted.instance is not None
-    fencing, until_us = accepted.outcome["fencing"], accepted.outcome["until_us"]
-    assert isinstance(until_us, int)
+    given = {name: value for name, value in accepted.outcome.items() if isinstance(value, int)}
     with desk.readers.snapshot() as view:
-        requested = view.event(offered.requested_position)
-    given = requested.payload if requested is not None else None
+        requested = view.event(given["requested_position"])
+    payload = requested.payload if requested is not None else None
     return {
-        "token": f"{accepted.instance.name}:{offered.call}:{fencing}",
+        "token": f"{accepted.instance.name}:{given['call']}:{given['fencing']}",
         "instance": accepted.instance.name,
-        "call": offered.call,
-        "input": json.loads(given or b"null"),
-        "lease_until": moment(until_us).isoformat(),
-        "attempt": offered.attempts + 1,
-        "due": None if offered.due_us is None else moment(offered.due_us).isoformat(),
+        "call": given["call"],
+        "input": json.loads(payload or b"null"),
+        "lease_until": moment(given["lease_until_us"]).isoformat(),
+        "attempt": given["attempts"],
+        "due": moment(given["due_us"]).isoformat() if "due_us" in given else None,
     }
 
 
