@@ -53,10 +53,10 @@ demo: $(VENV)/.ready
 	@$(BIN)/procession demo $(ARGS)
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n $(JOBS) -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not long" $(ARGS)
 
 test-long: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 lint: style types imports
 

@@ -21,7 +21,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.warm.commands import warm_programs
+
 COMMAND_SECONDS = 60
+WITHIN_A_PAGE = "sleep() { command sleep 0.1; }\n"
+"""What a reader looks at every second, the tests look at ten times as often."""
 MARK = "@@end-of-command@@"
 
 
@@ -87,7 +91,7 @@ class Shell:
         environment = {
             "HOME": str(folder),
             "PROCESSION_HOME": str(folder / "state"),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{warm_programs()}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "USER": "ann",
             "LANG": "C.UTF-8",
             "NO_COLOR": "1",
@@ -104,6 +108,8 @@ class Shell:
             text=True,
             start_new_session=True,
         )
+        assert self._bash.stdin is not None
+        self._bash.stdin.write(WITHIN_A_PAGE)
 
     def run(self, command: str) -> tuple[int, str]:
         """Exit status and output of a command."""

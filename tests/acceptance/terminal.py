@@ -1,4 +1,8 @@
-"""The command line as a person or a program uses it: real processes, a real folder, nothing shared with the test's own Python."""
+"""The command line as a person or a program uses it: real processes, a real folder, nothing shared with the test's own Python.
+
+What `Terminal.run` runs is forked from a process that has everything imported; an engine that serves, and what a test runs
+as `COMMAND`, is started like any program.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.warm.commands import warm_command
 
 COMMAND = (sys.executable, "-m", "procession.cli.main")
 SECONDS = 60
@@ -47,7 +53,7 @@ class Terminal:
     def run(self, *arguments: str, stdin: str = "") -> Done:
         """Run a command to its end."""
         done = subprocess.run(
-            [*COMMAND, *arguments],
+            [*warm_command(), *arguments],
             cwd=self.folder,
             env=self.environment,
             input=stdin,

@@ -67,7 +67,6 @@ def write(folder: Path) -> Callable[[], object]:
 def forbidden(folder: Path) -> dict[str, tuple[Callable[[], object], str]]:
     """Each forbidden thing, and what the halt says of it."""
     there = folder / "there.txt"
-    there.write_text("x")
     return {
         "a socket": (lambda: socket.socket().close(), "opens a socket"),
         "a name looked up": (lambda: socket.getaddrinfo("localhost", 1), "opens a socket"),
@@ -92,12 +91,18 @@ def forbidden(folder: Path) -> dict[str, tuple[Callable[[], object], str]]:
     }
 
 
-NAMES = sorted(forbidden(Path(tempfile.mkdtemp(prefix="procession-names-"))))
+NAMES = sorted(forbidden(Path("nowhere")))
+
+
+def chosen(folder: Path, name: str) -> tuple[Callable[[], object], str]:
+    """One of them, with the file there that some of them need."""
+    (folder / "there.txt").write_text("x")
+    return forbidden(folder)[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_what_is_forbidden_halts_the_instance_and_names_the_remedy(host: Host, name: str) -> None:
-    act, says = forbidden(host.folder)[name]
+    act, says = chosen(host.folder, name)
     before = sorted(os.listdir(host.folder))
     ACTS[name] = act
     world = await opened(host, acting, careless)
@@ -115,7 +120,7 @@ async def test_what_is_forbidden_halts_the_instance_and_names_the_remedy(host: H
     "name", ["a program", "a thread", "a database", "a file written", "a file removed", "a socket"]
 )
 async def test_the_same_is_allowed_in_a_service(host: Host, name: str) -> None:
-    ACTS[name] = forbidden(host.folder)[name][0]
+    ACTS[name], _ = chosen(host.folder, name)
     world = await opened(host, proper)
 
     instance = await world.start(proper, name=name)
@@ -126,7 +131,7 @@ async def test_the_same_is_allowed_in_a_service(host: Host, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a file written", "a thread", "a socket"])
 async def test_a_fence_that_the_code_swallows_halts_all_the_same_and_stays_up(host: Host, name: str) -> None:
-    ACTS[name] = forbidden(host.folder)[name][0]
+    ACTS[name], _ = chosen(host.folder, name)
     world = await opened(host, careless)
 
     instance = await world.start(careless, name=name)
