@@ -215,3 +215,18 @@ def test_a_helper_that_is_called_and_not_awaited_is_told_with_instance_and_line(
         f"leave-1: coroutine 'note' was never awaited, so it did nothing: {Path('leave') / 'process.py'}"
         in told.replace(f"{leave.folder}/", "")
     )
+
+
+def test_code_that_calls_itself_for_ever_and_says_much_is_told_in_few_lines(leave: Terminal) -> None:
+    deeper = "\n\nasync def deeper(days: int) -> int:\n    return await deeper(days + 1)\n"
+    says = 'raise RuntimeError("the first line\\nthe second line") from None\n'
+    caught = f"    try:\n        await deeper(days)\n    except RecursionError:\n        if days > 3:\n            {says}        raise\n"
+    change(leave, (RETURN, caught + RETURN + deeper))
+    for days in ("3", "4"):
+        leave.run("start", "leave", f"days={days}", "reason=a trip", "--as", "ann")
+
+    told = leave.succeed("show", "leave-1")
+    assert "[the previous line repeated " in told
+    assert told.count("in deeper") <= 4
+    for arguments in (["show", "leave-2"], ["doctor"], ["attention"]):
+        assert "the first line\n  the second line" in leave.run(*arguments).out

@@ -55,6 +55,21 @@ def test_of_an_error_there_is_its_class_and_place_and_not_its_text(stream: io.St
     assert "4711" not in stream.getvalue()
 
 
+def test_of_code_that_calls_itself_the_same_line_is_told_three_times(stream: io.StringIO) -> None:
+    write_log(stream, as_json=True, level=logging.INFO)
+
+    def deeper(depth: int) -> int:
+        return deeper(depth + 1) + 1
+
+    try:
+        deeper(0)
+    except RecursionError as error:
+        logging.getLogger("procession.services").info("An attempt failed.", exc_info=error)
+    raised = lines(stream)[0]["raised"]
+    assert len(raised) < 10
+    assert any("the previous line repeated" in each for each in raised)
+
+
 def test_a_note_of_a_process_has_what_its_author_gave_it(stream: io.StringIO) -> None:
     write_log(stream, as_json=True, level=logging.INFO)
     logging.getLogger("procession.process").info("paid", extra={"fields": {"amount": 3}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import logging
 import os
 import pathlib
@@ -22,6 +23,7 @@ import pytest
 
 from procession import Function, process
 from procession.control import log
+from procession.engine.fences import fence_standard_input
 from tests.conformance.world import Host
 from tests.engine.subject import opened
 
@@ -114,6 +116,40 @@ async def test_what_is_forbidden_halts_the_instance_and_names_the_remedy(host: H
     assert says in halt["message"] and "move this into an operation (`@function.service`)" in halt["message"]
     assert halt["stack"][0]["frames"][0][1] == "acting"
     assert [each for each in sorted(os.listdir(host.folder)) if not each.startswith("world")] == before
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.TextIOWrapper:
+    """Standard input of a program, on which three lines were typed."""
+    typed = io.TextIOWrapper(io.BytesIO(b"one\ntwo\nthree\n"), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", typed)
+    fence_standard_input()
+    return typed
+
+
+READS: dict[str, Callable[[], object]] = {
+    "input": lambda: input("? "),
+    "readline": lambda: sys.stdin.readline(),
+    "readlines": lambda: sys.stdin.readlines(),
+    "read": lambda: sys.stdin.read(),
+    "a loop": lambda: list(sys.stdin),
+}
+
+
+@pytest.mark.parametrize("name", sorted(READS))
+async def test_what_was_typed_at_the_terminal_is_not_for_process_code(
+    host: Host, terminal: io.TextIOWrapper, name: str
+) -> None:
+    ACTS[name] = READS[name]
+    world = await opened(host, acting, proper)
+
+    instance = await world.start(acting, name=name)
+
+    assert "Process code asks at the terminal." in world.halt(instance)["message"]
+    assert "by a task (`@function.task`)" in world.halt(instance)["message"]
+    by_a_service = await world.start(proper, name=name)
+    await world.until_ended(by_a_service)
+    assert "one" in world.result(by_a_service)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TextIO
 
+from procession.services.shortening import shortened
+
 LOGGER = "procession"
 PROCESS_LOGGER = "procession.process"
 
@@ -53,10 +55,8 @@ class JsonLines(logging.Formatter):
                 line[name] = value
         if record.exc_info and (error := record.exc_info[1]) is not None:
             line["error"] = type(error).__name__
-            line["raised"] = [
-                f"{frame.filename}:{frame.lineno} in {frame.name}"
-                for frame in traceback.extract_tb(error.__traceback__)
-            ]
+            frames = traceback.extract_tb(error.__traceback__)
+            line["raised"] = shortened([f"{each.filename}:{each.lineno} in {each.name}" for each in frames])
         if record.name == PROCESS_LOGGER and (fields := getattr(record, "fields", None)):
             line["fields"] = fields
         return json.dumps(line, ensure_ascii=False, default=repr)

@@ -6,7 +6,7 @@ import typer
 
 from procession.cli.command import LOOKING, Invocation, command
 from procession.cli.instances import read_since
-from procession.cli.output import local, plural, say
+from procession.cli.output import indented, local, plural, say
 from procession.cli.parsers import whole_number
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def _show(found: "CaseList", zone: "tzinfo") -> None:
         say("Nothing needs attention.")
         return
     for case in found.cases:
-        say(f"- {local(case.since, zone)}  {case.message}", "red")
-        say(f"  {case.remedy}")
+        say(f"- {local(case.since, zone)}  {indented(case.message)}", "red")
+        say(f"  {indented(case.remedy)}")
         say(f"  $ {case.command}", "bold")
     say()
     say(

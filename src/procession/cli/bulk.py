@@ -247,7 +247,7 @@ class _Bulk:
         def in_words() -> None:
             say(f"{self._verb}: {self._done} of {number} done (bulk {bulk}).")
             for refusal in self._refused[:MOST_NAMED]:
-                say(f"- {refusal}", "red")
+                say(f"- {indented(refusal)}", "red")
             if len(self._refused) > MOST_NAMED:
                 say(f"and {len(self._refused) - MOST_NAMED} more were refused.", "red")
             self._tell_of_halts()

@@ -3,7 +3,18 @@
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
-from procession.cli.output import STATE_STYLES, age, heading, local, plural, say, state_cell, table, value_lines
+from procession.cli.output import (
+    STATE_STYLES,
+    age,
+    heading,
+    indented,
+    local,
+    plural,
+    say,
+    state_cell,
+    table,
+    value_lines,
+)
 
 if TYPE_CHECKING:
     from procession.services.records import (
@@ -27,7 +38,7 @@ def show_instance(detail: "InstanceDetail", zone: tzinfo, *, verbose: bool) -> N
     if row.ended is not None:
         say(f"{row.state} at {local(row.ended, zone)}")
     if detail.failure is not None:
-        say(f"failed with {detail.failure}", "red")
+        say(f"failed with {indented(detail.failure)}", "red")
     if row.state == "completed":
         _show_value("result", detail.result)
     if verbose:
@@ -63,7 +74,12 @@ def _show_branches(detail: "InstanceDetail", zone: tzinfo) -> None:
 
 
 def _show_frames(branch: "BranchShown") -> None:
-    for frame in branch.frames:
+    from procession.services.places import shortened_frames
+
+    for frame in shortened_frames(branch.frames):
+        if isinstance(frame, str):
+            say(f"  {frame}", "dim")
+            continue
         say(f'  File "{frame.file}", line {frame.line}, in {frame.function}')
         if frame.source.strip():
             say(f"    {frame.source.strip()}")
@@ -102,11 +118,12 @@ def _show_wait(instance: str, wait: "Wait", zone: tzinfo, *, lead: str = "waits 
 
 
 def _show_service(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: str) -> None:
+    made = wait.attempts or 0
     attempts = (
-        f"{wait.attempts} of {wait.attempts_allowed} attempts" if wait.attempts_allowed else f"{wait.attempts} attempts"
+        f"{made} of {plural(wait.attempts_allowed, 'attempt')}" if wait.attempts_allowed else plural(made, "attempt")
     )
     text = f"  {lead} the service {wait.operation} (call {wait.call}), {since}; {attempts} made"
-    last_error = None if wait.last_error is None else wait.last_error.sentence(zone)
+    last_error = None if wait.last_error is None else indented(wait.last_error.sentence(zone), "    ")
     if wait.state == "attention":
         say(f"{text}; it needs attention", "bold red")
         say(f"  last error: {last_error}", "red")
@@ -126,7 +143,7 @@ def _show_service(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: s
 
 def _show_external(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: str) -> None:
     whom = f"{wait.holder}, which has it," if wait.holder else "an outside program"
-    times = f"handed out {wait.attempts} of {wait.attempts_allowed} times"
+    times = f"handed out {wait.attempts} of {plural(wait.attempts_allowed or 0, 'time')}"
     text = f"  {lead} {whom} to do {wait.operation} (call {wait.call}), {since}; {times}"
     if wait.state == "attention":
         say(f"{text}; it needs attention", "bold red")
@@ -134,7 +151,7 @@ def _show_external(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: 
     else:
         say(text, "cyan")
     if wait.last_error is not None:
-        say(f"  last error: {wait.last_error.sentence(zone)}", "yellow")
+        say(f"  last error: {indented(wait.last_error.sentence(zone), '    ')}", "yellow")
 
 
 def _show_child(wait: "Wait", since: str, lead: str) -> None:
@@ -143,7 +160,7 @@ def _show_child(wait: "Wait", since: str, lead: str) -> None:
         return
     say(f"  {lead} its child {wait.instance}, {wait.title} (call {wait.call}), {since}; {wait.state}", "cyan")
     if wait.halt is not None:
-        say(f"  which halted: {wait.halt}", "red")
+        say(f"  which halted: {indented(wait.halt, '    ')}", "red")
         say(f"  then: procession show {wait.instance}, and procession retry {wait.instance}")
 
 
@@ -162,7 +179,7 @@ def show_halt(halt: "HaltShown", zone: tzinfo, *, verbose: bool) -> None:
     say(f"Halted at {local(halt.at, zone)} ({halt.code}):", "bold red")
     if halt.branches:
         _show_frames(halt.branches[0])
-    say(halt.message, "red")
+    say(indented(halt.message), "red")
     if halt.recorded_input is not None:
         say(f"  recorded input: {halt.recorded_input}")
         say(f"  input now:      {halt.made_input}")

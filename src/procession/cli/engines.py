@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from procession.cli.command import LOOKING, RUNNING, Format, Invocation, command
-from procession.cli.output import age, heading, local, plural, say, table, to_json
+from procession.cli.output import age, heading, indented, local, plural, say, table, to_json
 from procession.cli.parsers import one_of, words_of
 from procession.errors import StoreLocked
 
@@ -114,7 +114,7 @@ def _serve(invocation: Invocation, *, tells: bool) -> None:
 
         at = moment(notice.at_us)
         content = {"event": "happened", "at": at, "instance": notice.instance, "text": notice.text}
-        line(content, f"{at.astimezone(application.zone):%H:%M:%S}  {notice.instance}  {notice.text}")
+        line(content, f"{at.astimezone(application.zone):%H:%M:%S}  {notice.instance}  {indented(notice.text)}")
         if notice.is_halt and not invocation.wants_json:
             _show_halt(application, notice.instance)
 
@@ -158,7 +158,7 @@ def _news_in_words(news: "SourceNews") -> Iterator[str]:
     at = datetime.now().astimezone()
     changed = f"{at:%H:%M:%S}  {', '.join(news.files)} changed"
     if news.problem:
-        yield f"{changed}, and the engine goes on with what it has. {news.problem}"
+        yield f"{changed}, and the engine goes on with what it has. {indented(news.problem)}"
         return
     yield f"{changed}: the engine runs it now."
     if news.running:
@@ -170,7 +170,7 @@ def _news_in_words(news: "SourceNews") -> Iterator[str]:
             else (f"  {of} running {'instance goes' if news.running == 1 else 'instances go'} on with it.")
         )
     for each in news.behind:
-        yield f"  {each.instance} does not fit it, and halts when it is to go on: {each.why}"
+        yield f"  {each.instance} does not fit it, and halts when it is to go on: {indented(each.why, '    ')}"
 
 
 def _runs_already(locked: StoreLocked) -> StoreLocked:
@@ -254,5 +254,5 @@ def _show(report: "HealthReport", application: "Application") -> None:
         return
     heading(plural(len(report.concerns), "thing") + (" needs" if len(report.concerns) == 1 else " need") + " a person:")
     for concern in report.concerns:
-        say(f"- {concern.message}", "red")
-        say(f"  {concern.remedy}")
+        say(f"- {indented(concern.message)}", "red")
+        say(f"  {indented(concern.remedy)}")

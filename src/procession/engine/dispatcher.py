@@ -203,7 +203,7 @@ class Dispatcher:
         except Exception as error:
             return Broke(
                 type(error).__name__,
-                f"the service returned a value that is not {operation.result}: {message_of(error)}",
+                f"the service returned a value that is not {operation.result.describe()}: {message_of(error)}",
                 final=True,
             )
 

@@ -7,6 +7,7 @@ runs. Reading files under `sys.path`, the standard library and the time-zone dat
 
 import _thread
 import gc
+import io
 import logging
 import os
 import sys
@@ -61,6 +62,7 @@ _MOVE_IT = (
     "Process code is replayed, so it may not touch the outside world: move this into an operation "
     "(`@function.service`), and await it."
 )
+_ASK_A_PERSON = "Whoever can tell is asked by a task (`@function.task`): declare it, and await it."
 _DEBUG_IT = "`procession run --debug` lets a debugger in; else take the breakpoint away."
 _running = threading.local()
 _installed = False
@@ -81,9 +83,42 @@ def install_fences() -> None:
         _installed = True
         sys.addaudithook(_audit)
         gc.callbacks.append(_let_the_collector_through)
+        fence_standard_input()
         if sys.version_info < (3, 12):
             _report_threads()
         _let_notes_out(logging.getLogger(PROCESS_LOGGER))
+
+
+def fence_standard_input() -> None:
+    """Have process code not read what is typed; what somebody has put in the place of standard input is left alone."""
+    if type(sys.stdin) is io.TextIOWrapper:
+        sys.stdin = _FencedInput(sys.stdin)
+
+
+class _FencedInput(io.TextIOWrapper):
+    """Standard input, which process code does not read: `input` raises an audit event for that, and this nothing."""
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        super().__init__(
+            stream.buffer, encoding=stream.encoding, errors=stream.errors, line_buffering=stream.line_buffering
+        )
+
+    def read(self, size: int | None = -1, /) -> str:
+        _refuse_input()
+        return super().read(size)
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        _refuse_input()
+        return super().readline(size)
+
+    def __next__(self) -> str:  # type: ignore[override]
+        _refuse_input()
+        return super().__next__()
+
+
+def _refuse_input() -> None:
+    if is_fence_up() and not _lifted:
+        raise FenceReached("asks at the terminal", _ASK_A_PERSON)
 
 
 def lift_fences() -> None:
@@ -158,6 +193,8 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
         return
     if event == "open":
         _audit_open(arguments)
+    elif event == "builtins.input":
+        _refuse_input()
     elif event == "builtins.breakpoint":
         raise FenceReached("stops for a debugger", _DEBUG_IT)
     elif event in _LISTING_EVENTS:

@@ -37,6 +37,8 @@ _SAID_OF: dict[type | None, str] = {
     bdb.BdbQuit: "BdbQuit: somebody quit the debugger here. What came in is kept, and a retry goes on with it.",
     TimeoutError: "TimeoutError: a deadline passed, and nothing caught it. Catch TimeoutError around it, or raise ProcessFailed there.",
     asyncio.CancelledError: "CancelledError: a branch was cancelled, and whoever awaits it does not catch that. Catch it there.",
+    SystemExit: "SystemExit: process code asked Python to end, which ends no instance. Return, or raise ProcessFailed there.",
+    GeneratorExit: "GeneratorExit: process code raised what Python closes a coroutine with. Return, or raise ProcessFailed there.",
 }
 
 
@@ -45,8 +47,15 @@ def record_of_halt(halt: Halt) -> HaltRecord:
     detail: dict[str, object] = {"stack": [_branch(branch) for branch in halt.stack]}
     if halt.asked_meanwhile is not None:
         detail["asked_meanwhile"] = halt.asked_meanwhile
-    message = _SAID_OF.get(type(halt.exception), halt.message) if halt.code == "bug" else halt.message
-    return HaltRecord(halt.code, clean_text(message), _encode(detail), _traceback(halt.exception))
+    return HaltRecord(halt.code, clean_text(_said_of(halt)), _encode(detail), _traceback(halt.exception))
+
+
+def _said_of(halt: Halt) -> str:
+    if halt.code != "bug":
+        return halt.message
+    if isinstance(halt.exception, BaseExceptionGroup):
+        return f"{type(halt.exception).__qualname__}: {message_of(halt.exception)}"
+    return _SAID_OF.get(type(halt.exception), halt.message)
 
 
 def record_of_divergence(fault: Divergence, told: str) -> HaltRecord:

@@ -115,7 +115,10 @@ class BranchLoop(HaltingLoop):
 
     def halt_for_bug(self, error: BaseException, branch: Branch | None) -> None:
         try:
-            said = f"{type(error).__qualname__}: {error}"
+            text = f"{error}".strip()
+            said = (
+                f"{type(error).__qualname__}: {text}" if text else f"{type(error).__qualname__}, raised without a text"
+            )
         except Exception:  # the text of an error is code of the author's too
             said = f"{type(error).__qualname__}, which cannot say what it is"
         self.fault = self.fault or Fault("bug", said, error, branch)

@@ -193,7 +193,7 @@ class Parameter:
 class ArgumentsCodec:
     """Writes the arguments of a call as a JSON object by parameter name, and reads them back.
 
-    `callee` is what errors about the call itself name ("register"), `where` the place in the source.
+    `callee` is what errors about the call itself name ("Front desk.register"), `where` the place in the source.
     """
 
     def __init__(self, parameters: tuple[Parameter, ...], *, callee: str, where: str) -> None:
@@ -237,8 +237,11 @@ class ArgumentsCodec:
         if not kwargs and len(args) == len(self._positional) == len(self._names):
             return dict(zip(self._names, args, strict=True))
         if len(args) > len(self._positional):
+            most = len(self._positional)
+            takes = f"{most} positional argument{'s' if most != 1 else ''}"
             raise TypeError(
-                f"{self.callee}() takes {len(self._positional)} positional arguments, {len(args)} were given"
+                f"{self.callee}() takes {takes}, {len(args)} {'was' if len(args) == 1 else 'were'} given: "
+                f"it is called as {self.callee}({', '.join(self._names)})"
             )
         given = dict(zip(self._positional, args, strict=False))
         for name, value in kwargs.items():

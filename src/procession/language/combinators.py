@@ -8,6 +8,7 @@ from procession import kernel
 from procession.errors import AuthorError, OutsideProcess
 from procession.language.log import log
 from procession.language.siblings import Siblings
+from procession.language.signed import Signed
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -74,7 +75,8 @@ async def _together(several: tuple[Any, ...]) -> Any:
     if kernel.current() is None:
         raise OutsideProcess("together() was used where no instance runs.", remedy="Use asyncio.gather there.")
     listed = len(several) == 1 and isinstance(several[0], Iterable) and not isinstance(several[0], Awaitable)
-    awaitables = list(several[0]) if listed else several
+    awaitables = list(several[0]) if listed else list(several)
+    _check_can_be_awaited("together", awaitables)
     try:
         async with asyncio.TaskGroup() as group:
             branches = [group.create_task(_awaited(awaitable)) for awaitable in awaitables]
@@ -131,14 +133,18 @@ def _alternatives(what: str, several: tuple[Any, ...]) -> list[Awaitable[Any]]:
     alternatives = list(several[0]) if listed else list(several)
     if listed and isinstance(several[0], set | frozenset):
         raise refused(f"{what}(): the order of a set is left to chance.", alternatives, remedy="Give a list.")
-    for place, each in enumerate(alternatives, 1):
-        if not isinstance(each, Awaitable):
+    _check_can_be_awaited(what, alternatives)
+    return alternatives
+
+
+def _check_can_be_awaited(what: str, given: Sequence[object]) -> None:
+    for place, each in enumerate(given, 1):
+        if isinstance(each, Signed) or not isinstance(each, Awaitable):
             raise refused(
                 f"Number {place} of what {what}() was given cannot be waited for: {each!r}.",
-                alternatives,
+                given,
                 remedy="Call it: write approve(days), not approve. Several come one by one, or as one list.",
             )
-    return alternatives
 
 
 def refused(message: str, alternatives: Sequence[object], *, remedy: str) -> AuthorError:

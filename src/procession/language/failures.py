@@ -159,11 +159,18 @@ def failing(error: BaseException, declared: Mapping[type[Exception], ErrorCodec]
 
 
 def message_of(error: BaseException) -> str:
-    """The text of an error as it may be stored."""
+    """The text of an error as it may be stored; of a group, with those that are in it."""
     try:
+        if isinstance(error, BaseExceptionGroup):
+            return clean_text(f"{error}: {'; '.join(map(_named, error.exceptions))}")
         return clean_text(str(error))
     except Exception:
         return "(the error cannot say what it is)"
+
+
+def _named(error: BaseException) -> str:
+    text = message_of(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def clean_text(text: str) -> str:

@@ -290,7 +290,7 @@ class Task(Personal[P, R, F]):
     def inputs(self) -> ArgumentsCodec:
         """How the arguments of a call cross: the parameters, without what the performer hands in."""
         shown = self._signature[0][1:] if self.derives else self._signature[0]
-        return ArgumentsCodec(shown, callee=self.name, where=self.where)
+        return ArgumentsCodec(shown, callee=self.known_as, where=self.where)
 
     @cached_property
     def form(self) -> ValueCodec[F]:
@@ -407,7 +407,7 @@ class Service(Operation[P, R]):
         """How the arguments of a call cross: the parameters, without what the engine fills in."""
         filled_in = {need.parameter for need in self.needs}
         handed_over = tuple(each for each in self._signature[0] if each.name not in filled_in)
-        return ArgumentsCodec(handed_over, callee=self.name, where=self.where)
+        return ArgumentsCodec(handed_over, callee=self.known_as, where=self.where)
 
     def lacks(self, provisions: Provisions) -> tuple[Need, ...]:
         """What its body needs, and is not there. A body that a test put in its place needs nothing."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
 from procession.errors import InvalidValue, PayloadTooLarge
 from procession.kernel import HaltInstance
@@ -24,10 +24,16 @@ class Signed(Generic[R]):
         self.__module__ = declared.body.__module__
         self.__wrapped__ = declared.body
 
+    if not TYPE_CHECKING:  # to a type checker it cannot be awaited
+
+        def __await__(self) -> Never:
+            """Refuses what a type checker would have found."""
+            raise TypeError(f"{self.known_as} was awaited and not called: write `await {self.name}(...)`")
+
     @cached_property
     def inputs(self) -> ArgumentsCodec:
         """How the inputs cross."""
-        return ArgumentsCodec(self._signature[0], callee=self.name, where=self.where)
+        return ArgumentsCodec(self._signature[0], callee=self.known_as, where=self.where)
 
     @cached_property
     def result(self) -> ValueCodec[R]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from procession.kernel import BranchStack, Frame, Site
 from procession.services.pointing import point_at
 from procession.services.records import BranchShown, FrameShown
+from procession.services.shortening import shortened
 from procession.store import View
 
 LONGEST_VALUE = 200
@@ -21,6 +22,7 @@ class Places:
         self._view = view
         self._modules: dict[int, dict[str, str]] = {}
         self._lines: dict[tuple[int, str], list[str]] = {}
+        self._shown: dict[tuple[int, Frame, str], FrameShown] = {}
 
     def branch_now(self, stack: BranchStack, operation: str | None, *, with_variables: bool) -> BranchShown:
         """A branch of a replayed instance, and the operation it waits for: the source is the file that was imported."""
@@ -36,11 +38,17 @@ class Places:
         self, site: Site, release: int, *, branch: str = "", call: int | None = None, operation: str | None = None
     ) -> BranchShown:
         """A branch as it was recorded: the source is that of the release it was recorded under."""
-        frames = tuple(
-            _shown(frame, callee, self._file_of(release, frame.module), self._source_of(release, frame.module), None)
-            for frame, callee in zip(site, _callees(site, operation), strict=True)
-        )
+        callees = _callees(site, operation)
+        frames = tuple(self._recorded(release, frame, callee) for frame, callee in zip(site, callees, strict=True))
         return BranchShown(branch, frames, call)
+
+    def _recorded(self, release: int, frame: Frame, callee: str) -> FrameShown:
+        """Each place is looked for once: where code has called itself, it is the same one a thousand times."""
+        key = (release, frame, callee)
+        if key not in self._shown:
+            lines = self._source_of(release, frame.module)
+            self._shown[key] = _shown(frame, callee, self._file_of(release, frame.module), lines, None)
+        return self._shown[key]
 
     def _file_of(self, release: int, module: str) -> str:
         """The file of a module of the application; a library, which no release keeps, is known by its name alone."""
@@ -58,6 +66,11 @@ class Places:
             text = self._view.source(bytes.fromhex(digest)) if digest else None
             self._lines[release, module] = (text or "").splitlines()
         return self._lines[release, module]
+
+
+def shortened_frames(frames: Sequence[FrameShown]) -> list[FrameShown | str]:
+    """A call stack for people, a text in place of what says nothing new."""
+    return shortened(frames, lambda frame: (frame.file, frame.line, frame.function))
 
 
 def _callees(frames: Sequence[Frame], operation: str | None) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from procession.language.operations import Service
 from procession.language.registry import Registry
 from procession.services.call_stacks import halt_of, open_requests, stacks_of
-from procession.services.places import Places
+from procession.services.places import Places, shortened_frames
 from procession.services.records import BranchShown, moment
 from procession.store import InstanceFilter, InstanceRow, ServiceCallRow, View, WorkItemRow
 from procession.store.external_calls import ExternalCallRow
@@ -121,7 +121,10 @@ def _asked(header: Mapping[str, Any]) -> str:
 
 def _frames(branch: BranchShown) -> list[str]:
     lines = []
-    for frame in branch.frames:
+    for frame in shortened_frames(branch.frames):
+        if isinstance(frame, str):
+            lines.append(f"  {frame}")
+            continue
         lines.append(f'  File "{frame.file}", line {frame.line}, in {frame.function}')
         if frame.source.strip():
             lines.append(f"    {frame.source.strip()}")
