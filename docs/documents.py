@@ -78,7 +78,11 @@ ACTED = {
     },
     "procession work withdraw": _ITEM,
     "procession retry, complete-call, fail-call, suspend, resume, cancel": _REPAIR,
-    "procession skip": {**_REPAIR, "skipped": "number: the call"},
+    "procession skip": {
+        **_REPAIR,
+        "skipped": "number: the call",
+        "settled": "yes or no: whether it was one that could not undo what it should",
+    },
     "procession pause, unpause": {
         "scope": "text: process, operation or system",
         "name": "text",

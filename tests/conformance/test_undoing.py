@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import pytest
 
 from procession import Function, ProcessFailed, compensate, process
-from procession.errors import AuthorError, NotDeclarable, OutsideProcess
+from procession.engine.contract import InstanceHasEnded
+from procession.errors import AuthorError, InvalidValue, NotDeclarable, OutsideProcess
 from procession.kernel import NotUndone
 from procession.language.registry import Registry
-from procession.services.commands import CancelInstance, FailCall, RetryCall
+from procession.services.commands import CancelInstance, FailCall, RetryCall, SkipCall
+from procession.services.repairs import NoOpenCall
 from tests.conformance.world import Host, World, module_of
 
 shop = Function("Shop", owner="ann@acme.example")
@@ -110,6 +112,32 @@ async def test_what_declares_that_it_cannot_undo_is_recorded_and_shown_and_the_r
     assert [event.operation for event in world.history(name) if isinstance(event, NotUndone)] == ["Shop.release"]
     (shown,) = json.loads(world.row(name).not_undone or "[]")
     assert "TooLate" in shown["why"]
+
+
+async def test_what_was_not_undone_is_settled_by_who_has_seen_to_it_and_only_that(host: Host) -> None:
+    world, name = await travelling(host, "train", "hotel")
+    await end(world, name, "cancelled")
+    await world.until(lambda: world.waits(name).items)
+    await world.complete(name, "they know", "sue")
+    await world.until_ended(name)
+    train, hotel = (each["call"] for each in json.loads(world.row(name).not_undone or "[]"))
+
+    with pytest.raises(InvalidValue, match="for a reason"):
+        await world.give(SkipCall(name, train))
+    told = await world.give(SkipCall(name, train), reason="by telephone", client_id="s-1")
+    assert (told["settled"], told["state"]) == (True, "cancelled")
+    (left,) = json.loads(world.row(name).not_undone or "[]")
+    assert left["call"] == hotel
+    assert await world.give(SkipCall(name, train), reason="by telephone", client_id="s-1") == told
+    with pytest.raises((NoOpenCall, InstanceHasEnded)):
+        await world.give(SkipCall(name, train), reason="again")
+    await world.give(SkipCall(name, hotel), reason="by letter")
+
+    assert world.row(name).not_undone is None
+    with world.view() as view:
+        kept = view.request_of_client("s-1")
+    assert kept is not None
+    assert (kept.actor, kept.reason, kept.instance) == ("ann", "by telephone", world.row(name).id)
 
 
 @pytest.mark.parametrize("given_up", [False, True])

@@ -17,7 +17,15 @@ import pytest
 
 from procession.engine.clock import VirtualClock
 from procession.services.attention import CaseKind, CaseList, CasesWanted, list_cases
-from procession.services.commands import CancelInstance, Command, CompleteItem, RetryCall, StartInstance
+from procession.services.commands import (
+    CancelInstance,
+    Command,
+    CompleteItem,
+    FailCall,
+    RetryCall,
+    SkipCall,
+    StartInstance,
+)
 from procession.services.health import examine
 from procession.services.telling import tell_by_program
 from procession.store import View
@@ -43,6 +51,24 @@ async def publish(letter: str) -> int:
 async def divide(by: int) -> int:
     await read("first")
     return 1 // by
+"""
+BOOKED = """
+
+@machine.service()
+async def book() -> int:
+    return 7
+
+
+@book.undo
+@desk.task()
+async def unbook(number: int) -> None: ...
+
+
+@process(owner=desk)
+async def travel() -> int:
+    number = await book()
+    await read("the tickets")
+    return number
 """
 HOLDS = """
 import fcntl, time
@@ -92,6 +118,22 @@ def test_a_halted_instance_is_listed_with_the_command_to_go_on(office: Made) -> 
     assert (case.kind, case.instance, case.process) == (CaseKind.HALTED, "divide-1", "divide")
     assert "ZeroDivisionError" in case.message
     assert case.command == "procession retry divide-1"
+
+
+async def test_what_was_not_undone_is_listed_until_somebody_says_how_it_was_seen_to(tmp_path: Path) -> None:
+    made = make_office(tmp_path, lambda text: text + BOOKED)
+    async with made.at_work(runs_services=True) as host:
+        await give(host, StartInstance("travel", "{}"))
+        await until(host, lambda view: view.waits(1).items)
+        await give(host, CancelInstance("travel-1"))
+        await until(host, lambda view: view.waits(1).items)
+        await give(host, FailCall("travel-1", 3, "nobody answers"))
+    (case,) = listed(made).cases
+    assert (case.kind, case.subject, case.call) == (CaseKind.NOT_UNDONE, "travel-1", 3)
+    assert "`procession skip travel-1 --call 3 --reason TEXT`" in case.remedy
+    async with made.at_work() as host:
+        await give(host, SkipCall("travel-1", 3), reason="by telephone")
+    assert listed(made).cases == ()
 
 
 async def test_a_service_out_of_attempts_is_listed_with_its_call_and_error(office: Made) -> None:

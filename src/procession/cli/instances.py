@@ -282,6 +282,8 @@ def repair(invocation: Invocation, order: "Command") -> dict[str, Any]:
     def in_words() -> None:
         if answer.get("operation"):
             say(f"Call {answer['call']} of {answer['instance']}, {answer['operation']}, is being attempted again.")
+        elif answer.get("settled"):
+            say(f"What call {answer['skipped']} of {answer['instance']} did not undo is settled.")
         else:
             say(f"{answer['instance']} is {answer['state']}.")
         tell_of_halt(answer)

@@ -130,7 +130,10 @@ def skip(
         str, typer.Option("--value", metavar="JSON|@FILE|-", help="The result as JSON (default: nothing).")
     ] = "null",
 ) -> None:
-    """Go past an open call, for a reason: it ends with the given result; a timer fires now."""
+    """Go past an open call, for a reason: it ends with the given result; a timer fires now.
+
+    Of a call that could not undo what it should: say that you have seen to it, and it waits for nobody any more.
+    """
     from procession.cli.inputs import read_json
     from procession.services.commands import SkipCall
 

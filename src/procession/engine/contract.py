@@ -91,7 +91,8 @@ class Decision:
     `externals` are calls of outside systems as they are from here on; `publishes` is a message from outside,
     `expires` names messages whose time is over.
     `release` is a source to be kept; its number is in the answer's outcome. `forgets` names requests whose client's
-    identifier is no longer kept. `stops_timers` goes with a suspension.
+    identifier is no longer kept. `stops_timers` goes with a suspension. `settles` is a call of the instance in `about`:
+    a person has seen to what it did not undo.
     """
 
     outcome: Mapping[str, object] = field(default_factory=dict)
@@ -109,6 +110,7 @@ class Decision:
     expires: tuple[int, ...] = ()
     release: Release | None = None
     forgets: tuple[int, ...] = ()
+    settles: int | None = None
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from procession.engine.contract import (
 from procession.engine.delivering import Delivering
 from procession.engine.due_work import ENGINE_ACTOR
 from procession.engine.live import ProcessIsGone
-from procession.engine.recording import change_item, change_service, keep_request, let_wait
+from procession.engine.recording import change_item, change_service, keep_request, let_wait, settle
 from procession.engine.starting import begin_instance
 from procession.engine.suspending import STANDS_STILL, Suspension, resume, suspend, suspend_as_others
 from procession.engine.turn import Cause, Effects, Turn
@@ -176,6 +176,9 @@ class Decider:
         instance = decision.about if decision.about is not None else request.instance
         if decision.start is not None:
             instance = self._start(turn, decision.start, request.at_us)
+        if decision.settles is not None:
+            assert decision.about is not None
+            settle(turn, turn.batch.instances.get(decision.about), decision.settles)
         for service in decision.services:
             change_service(turn, service.row)
         for external in decision.externals:

@@ -11,6 +11,7 @@ from procession.errors import InternalError
 from procession.kernel import Event, TimerFired
 from procession.store.batch import Batch
 from procession.store.event_rows import encode_event
+from procession.store.instances import InstanceRow
 from procession.store.requests import NewRequest
 from procession.store.service_calls import ServiceCallRow
 from procession.store.worklist import NewWorkItemEvent
@@ -75,6 +76,13 @@ def let_wait(batch: Batch, instance: int, event: Event) -> None:
     elif (external := batch.external_calls.find_open(instance, encoded.call)) is not None:
         batch.external_calls.remove(external.id)
     batch.waiting_events.add(instance, encoded, at_us=event.at_us)
+
+
+def settle(turn: Turn, row: InstanceRow, call: int) -> None:
+    """What a call did not undo need not be shown to people any more: somebody has seen to it."""
+    left = [each for each in json.loads(row.not_undone or "[]") if each["call"] != call]
+    turn.batch.instances.change(row.id, not_undone=json.dumps(left) if left else None)
+    turn.notice(turn.cause.at_us, row.name, f"what call {call} did not undo is settled by {turn.cause.actor}")
 
 
 def keep_request(batch: Batch, request: Request, number: int, instance: int | None, outcome: dict[str, object]) -> None:

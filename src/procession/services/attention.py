@@ -159,7 +159,8 @@ def _not_undone(scene: Scene) -> Iterator[Case]:
                 row,
                 since_us=each["at_us"],
                 message=f"{row.name}: {each['operation']}, call {each['call']}, {wrong}: {each['why']}.",
-                remedy=f"{undo}; `procession show {row.name} --history` says what was done.",
+                remedy=f"{undo}; `procession show {row.name} --history` says what was done. "
+                f"Then `procession skip {row.name} --call {each['call']} --reason TEXT` says how, and it is listed no more.",
                 command=f"procession show {row.name} --history",
             )
             occurrence = f"{case.occurrence}:{each['call']}"

@@ -91,7 +91,7 @@ class CompleteCall:
 
 @dataclass(frozen=True, slots=True)
 class SkipCall:
-    """End an open call by hand, with a result, for a reason; a timer fires now."""
+    """End an open call by hand, with a result, for a reason; a timer fires now. One that could not undo is seen to."""
 
     instance: str
     call: int

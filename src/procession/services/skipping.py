@@ -1,5 +1,9 @@
-"""Skipping a call: it ends now with a given result, and the process goes on as if it had been done; a timer fires."""
+"""Skipping a call: it ends now with a given result, and the process goes on as if it had been done; a timer fires.
 
+A call that could not undo what it should has ended already: to skip it says that somebody has seen to that.
+"""
+
+import json
 from collections.abc import Callable
 
 from procession.engine.contract import Decision, View
@@ -18,17 +22,39 @@ async def skip(desk: Desk, order: Order, command: SkipCall) -> Answer:
             "A call is skipped for a reason.", problems={"reason": "is missing"}, remedy="Give it with --reason."
         )
     row = desk.get_instance(command.instance)
-    with desk.readers.snapshot() as reading:
-        is_timer = command.call in {timer.call for timer in reading.waits(row.id).timers}
-    end = _firing(row, command.call) if is_timer else completion(desk, order, row, command.call, command.value)
-    accepted = await desk.submit(order, end, instance=row.id)
+    if _is_not_undone(row, command.call):
+        accepted = await desk.submit(order, _settling(row, command.call))
+    else:
+        accepted = await desk.submit(order, _end_of(desk, order, command, row), instance=row.id)
     assert accepted.instance is not None
     return {
         "instance": accepted.instance.name,
         "state": accepted.instance.state,
         "halted": accepted.halted,
         "skipped": command.call,
+        "settled": bool(accepted.outcome.get("settled")),
     }
+
+
+def _end_of(desk: Desk, order: Order, command: SkipCall, row: InstanceRow) -> Callable[[View], Decision]:
+    with desk.readers.snapshot() as reading:
+        is_timer = command.call in {timer.call for timer in reading.waits(row.id).timers}
+    return _firing(row, command.call) if is_timer else completion(desk, order, row, command.call, command.value)
+
+
+def _is_not_undone(row: InstanceRow | None, call: int) -> bool:
+    return row is not None and any(each["call"] == call for each in json.loads(row.not_undone or "[]"))
+
+
+def _settling(row: InstanceRow, call: int) -> Callable[[View], Decision]:
+    """Without regard to where the instance stands: as a rule it has ended."""
+
+    def decide(view: View) -> Decision:
+        if not _is_not_undone(view.instance(row.id), call):
+            raise no_open_call(row, call, "call")
+        return Decision(outcome={"settled": True}, about=row.id, settles=call)
+
+    return decide
 
 
 def _firing(row: InstanceRow, call: int) -> Callable[[View], Decision]:
