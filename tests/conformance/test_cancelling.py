@@ -9,7 +9,7 @@ import pytest
 from procession import Function, process
 from procession.engine.contract import InstanceHasEnded, InstanceIsHalted
 from procession.kernel import CancellationRequested, InstanceCancelled
-from procession.services.commands import CancelInstance, CompleteItem, StartInstance
+from procession.services.commands import CancelInstance, CompleteItem, ResumeInstance, StartInstance, SuspendInstance
 from procession.work.item import ItemEnded
 from tests.conformance.test_halts import halted
 from tests.conformance.world import Host, Settings, World
@@ -129,6 +129,32 @@ async def test_a_bug_in_the_clean_up_halts_and_is_mended_and_the_cancellation_go
     assert world.state(name) == "halted"
     await world.restart(team, mended)
     await world.retry(name)
+    assert world.state(name) == "cancelled"
+
+
+async def test_one_that_is_retried_while_it_is_cancelled_is_cancelling_in_every_way(host: Host) -> None:
+    mended: list[bool] = []
+
+    @process(owner=team)
+    async def careless() -> None:
+        try:
+            await prepare("room")
+        finally:
+            assert mended
+            await prepare("chairs")
+
+    world = await host.open(team, careless)
+    name = await world.start(careless)
+    await world.give(CancelInstance(name))
+    assert world.state(name) == "halted"
+    mended.append(True)
+    await world.retry(name)
+    assert (world.state(name), world.row(name).cancelling_us) == ("cancelling", world.row(name).now_us)
+    await world.give(SuspendInstance(name))
+    await world.give(ResumeInstance(name))
+    assert world.state(name) == "cancelling"
+    await world.give(CancelInstance(name))  # it is once only
+    await world.complete(name, "so")
     assert world.state(name) == "cancelled"
 
 

@@ -11,6 +11,8 @@ from procession import Function, ProcessFailed, compensate, process
 from procession.engine.contract import InstanceHasEnded
 from procession.errors import AuthorError, InvalidValue, NotDeclarable, OutsideProcess
 from procession.kernel import NotUndone
+from procession.language.operations import Task
+from procession.language.process import Process
 from procession.language.registry import Registry
 from procession.services.commands import CancelInstance, FailCall, RetryCall, SkipCall
 from procession.services.repairs import NoOpenCall
@@ -154,6 +156,39 @@ async def test_an_undo_that_is_down_needs_attention_like_any_service(host: Host,
     await world.until_ended(name)
     assert (world.row(name).not_undone is not None) == given_up
     assert world.state(name) == "failed"
+
+
+async def test_what_is_noted_outlives_a_renewal_and_a_renaming(host: Host) -> None:
+    def made(name: str, **options: tuple[str, ...]) -> tuple[Function, Task[..., str]]:
+        club = Function("Club", owner="ann@acme.example")
+
+        async def give_back(what: str) -> str: ...
+
+        give_back.__name__ = name
+        return club, club.task(by=shop, **options)(give_back)  # type: ignore[return-value]
+
+    def declared(club: Function, undo: Task[..., str]) -> tuple[Function, Process[..., None]]:
+        @club.task(by=shop)
+        async def wait() -> str: ...
+
+        async def member(year: int = 1) -> None:
+            if year == 1:
+                compensate(undo, "key")
+                await itself.renew(2)
+            await wait()
+
+        itself = process(owner=club)(member)
+        return club, itself
+
+    club, member = declared(*made("give_back"))
+    world = await host.open(club, member)
+    name = await world.start(member)
+    club, member = declared(*made("hand_back", was=("give_back",)))
+    await world.restart(club, member)
+    await world.give(CancelInstance(name))
+    assert world.item(name).operation == "Club.hand_back"
+    await world.complete(name, "here", "sue")
+    assert world.state(name) == "cancelled"
 
 
 def test_an_undo_takes_the_result_of_its_service_and_nothing_else() -> None:

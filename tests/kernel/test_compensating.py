@@ -52,6 +52,15 @@ def test_what_was_done_is_undone_newest_first_one_after_the_other(how: str) -> N
     assert inputs["undo car"] == b'"car-1"'
 
 
+def test_that_it_fails_is_recorded_before_anything_is_undone() -> None:
+    case = booked()
+    case.complete("sure?", "no")
+    (recorded,) = [event for event in case.history if isinstance(event, kernel.FailureRecorded)]
+    assert (recorded.failure.message, case.instance.state) == ("not sure", InstanceState.RUNNING)
+    cancel(case)
+    assert [event for event in case.history if isinstance(event, kernel.FailureRecorded)] == [recorded]
+
+
 def test_nothing_is_undone_when_all_went_well() -> None:
     case = booked()
     case.complete("sure?", "yes")

@@ -123,6 +123,48 @@ def test_what_is_to_be_undone_carries_over_a_renewal() -> None:
     assert case.instance.state is InstanceState.CANCELLED
 
 
+def test_what_a_clean_up_notes_while_the_run_is_discarded_is_not_carried_over() -> None:
+    async def main(n: int) -> None:
+        try:
+            if n == 1:
+                await kernel.renew(b"[2]")
+        finally:
+            if n == 1:
+                kernel.compensate(CallKind.TASK, "undo", b'"x"')
+        await op("a")
+
+    case = Driven(main, 1)
+    case.feed(kernel.CancellationRequested(case.tick(), ""))
+    assert case.instance.state is InstanceState.CANCELLED
+    again = kernel.Instance(case.program, seed=b"seed")
+    again.replay(since_renewal(case))
+    assert again.state is InstanceState.CANCELLED
+    again.close()
+
+
+def test_callbacks_draw_anew_in_each_run_and_alike_in_a_replay() -> None:
+    drawn: list[str] = []
+
+    async def main(n: int) -> None:
+        task = asyncio.create_task(op("a"))
+        task.add_done_callback(lambda _: drawn.append(str(kernel.uuid4())))
+        await task
+        await op("b", drawn[-1])
+        if n < 3:
+            await kernel.renew(b"[%d]" % (n + 1))
+
+    case = Driven(main, 1)
+    for _ in range(2):
+        case.complete("a")
+        case.complete("b")
+    case.complete("a")
+    again = kernel.Instance(case.program, seed=b"seed")
+    again.replay(since_renewal(case))
+    again.close()
+    asked = [each.input for each in case.history if isinstance(each, kernel.CallRequested) and each.operation == "b"]
+    assert len(set(asked)) == 3
+
+
 @pytest.mark.parametrize("what", ["branch", "call", "deadline"])
 def test_renew_is_refused_while_anything_else_is_open(what: str) -> None:
     async def main() -> None:

@@ -23,6 +23,7 @@ from procession.kernel.events import (
     ChildEnded,
     Event,
     Failure,
+    FailureRecorded,
     InstanceCancelled,
     InstanceCompleted,
     InstanceFailed,
@@ -71,6 +72,7 @@ events = st.one_of(
     st.builds(AttributesSet, times, st.binary()),
     st.builds(MessagePublished, times, texts, texts, st.binary(), times),
     st.builds(ResultRecorded, times, st.binary()),
+    st.builds(FailureRecorded, times, failures),
     st.builds(InstanceCompleted, times, st.binary()),
     st.builds(InstanceFailed, times, failures),
     st.builds(InstanceHalted, times, texts, texts, st.binary(), st.integers(0, 9)),
@@ -143,6 +145,10 @@ EXAMPLES: dict[Event, tuple[bytes, bytes | None]] = {
         b'"17"\n{}',
     ),
     ResultRecorded(5, b"1"): (b'{"at":5,"call":null,"kind":"ResultRecorded","request":7}', b"1"),
+    FailureRecorded(5, Failure("Rejected", "no", None)): (
+        b'{"at":5,"call":null,"kind":"FailureRecorded","request":7,"type":"Rejected","attempts":0,"declared":false}',
+        b'"no"',
+    ),
     InstanceCompleted(5, b"1"): (b'{"at":5,"call":null,"kind":"InstanceCompleted","request":7}', b"1"),
     InstanceFailed(5, Failure("Rejected", "no", None)): (
         b'{"at":5,"call":null,"kind":"InstanceFailed","request":7,"type":"Rejected","attempts":0,"declared":false}',

@@ -38,7 +38,8 @@ def show_instance(detail: "InstanceDetail", zone: tzinfo, *, verbose: bool) -> N
     if row.ended is not None:
         say(f"{row.state} at {local(row.ended, zone)}")
     if detail.failure is not None:
-        say(f"failed with {indented(detail.failure)}", "red")
+        failed = "failed with" if row.ended is not None else "it fails, once this is cleaned up and undone:"
+        say(f"{failed} {indented(detail.failure)}", "red")
     if row.state == "completed":
         _show_value("result", detail.result)
     if verbose:

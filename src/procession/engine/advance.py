@@ -39,6 +39,7 @@ from procession.kernel import (
     LateResult,
     MessagePublished,
     PublishMessage,
+    RecordFailure,
     RecordNotUndone,
     RecordResult,
     RenewInstance,
@@ -238,7 +239,7 @@ class Advance:
             case PublishMessage():
                 assert isinstance(recorded, MessagePublished)
                 messages.publish(turn, _message(row, recorded))
-            case RecordResult() | RenewInstance():
+            case RecordResult() | RecordFailure() | RenewInstance():
                 pass  # the event is all there is to it, and what a renewal changes is changed where its place is known
             case CompleteInstance():
                 self._end(turn, row, recorded, position)
@@ -252,8 +253,9 @@ class Advance:
     def _now_is(self, turn: Turn, row: InstanceRow, state: InstanceState, event: Event) -> None:
         """The instance goes on in another state."""
         turn.batch.instances.change(row.id, state=state)
-        if isinstance(event, CancellationRequested):
+        if state is InstanceState.CANCELLING and row.cancelling_us is None:
             turn.batch.instances.change(row.id, cancelling_us=event.at_us)
+        if isinstance(event, CancellationRequested):
             turn.notice(event.at_us, row.name, f"to be cancelled, says {turn.cause.actor}")
 
     def _halt(self, turn: Turn, row: InstanceRow, kept: Sequence[Event], halt: HaltRecord) -> None:

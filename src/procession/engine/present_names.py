@@ -2,16 +2,26 @@
 
 from dataclasses import replace
 
-from procession.kernel import CallRequested, Event
+from procession.kernel import CallRequested, Event, Renewed
 from procession.language.process import OTHER_INSTANCES
 from procession.language.registry import Registry
 
 
+def _present(kind: str, operation: str, registry: Registry) -> str:
+    if kind in OTHER_INSTANCES:
+        process = registry.find_process(operation)
+        return operation if process is None else process.name
+    return registry.former_names.get(operation) or operation
+
+
 def in_present_names(event: Event, registry: Registry) -> Event:
     """An event of a history; an operation or process that was named otherwise then has its present name in it."""
-    if isinstance(event, CallRequested) and event.kind in OTHER_INSTANCES:
-        process = registry.find_process(event.operation)
-        return event if process is None or process.name == event.operation else replace(event, operation=process.name)
-    if isinstance(event, CallRequested) and (present := registry.former_names.get(event.operation)):
+    if isinstance(event, Renewed):
+        noted = ((kind, _present(kind, operation, registry), value) for kind, operation, value in event.compensations)
+        return replace(event, compensations=tuple(noted))
+    if (
+        isinstance(event, CallRequested)
+        and (present := _present(event.kind, event.operation, registry)) != event.operation
+    ):
         return replace(event, operation=present)
     return event

@@ -180,6 +180,8 @@ def publish(message: str, key: str, value: bytes, *, expires_us: int) -> None:
 def compensate(kind: CallKind, operation: str, input: bytes) -> None:  # noqa: A002 - the word of the events
     """Has this done if the instance is cancelled or fails, before all that was said so far."""
     home = _home("compensate()")
+    if home.dead or home.final is not None:
+        return
     branch = home.current
     site = site_from(sys._getframe(1), () if branch is None else branch.created_at)
     home.compensations.append(Compensation(kind, operation, input, site))

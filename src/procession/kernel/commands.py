@@ -15,6 +15,7 @@ from .events import (
     CallWithdrawn,
     Event,
     Failure,
+    FailureRecorded,
     InstanceCancelled,
     InstanceCompleted,
     InstanceFailed,
@@ -95,6 +96,13 @@ class PublishMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordFailure:
+    """The instance fails once all has ended that is open still."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class RecordResult:
     """Root has returned this value; branches are still open."""
 
@@ -146,6 +154,7 @@ Command = (
     | SetAttributes
     | PublishMessage
     | RecordResult
+    | RecordFailure
     | CompleteInstance
     | FailInstance
     | CancelInstance
@@ -228,6 +237,8 @@ def event_of(command: Command, at_us: int, *, digest: bytes = b"", site: int = 0
             return AttributesSet(at_us, command.values)
         case PublishMessage():
             return MessagePublished(at_us, command.message, command.key, command.value, command.expires_us)
+        case RecordFailure():
+            return FailureRecorded(at_us, command.failure)
         case RecordResult():
             return ResultRecorded(at_us, command.value)
         case CompleteInstance():

@@ -161,6 +161,14 @@ class ResultRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureRecorded:
+    """The instance fails, and has still to clean up, or to undo what it did."""
+
+    at_us: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceCompleted:
     """Root returned and every branch has ended."""
 
@@ -260,6 +268,7 @@ Event = (
     | AttributesSet
     | MessagePublished
     | ResultRecorded
+    | FailureRecorded
     | InstanceCompleted
     | InstanceFailed
     | InstanceHalted
@@ -281,6 +290,7 @@ RECORDED: frozenset[type[Event]] = frozenset(
         AttributesSet,
         MessagePublished,
         ResultRecorded,
+        FailureRecorded,
         InstanceCompleted,
         InstanceFailed,
         InstanceCancelled,

@@ -19,6 +19,7 @@ from .commands import (
     Halt,
     HaltInstance,
     PublishMessage,
+    RecordFailure,
     RecordNotUndone,
     RecordResult,
     RenewInstance,
@@ -34,6 +35,7 @@ from .events import (
     CallWithdrawn,
     Event,
     Failure,
+    FailureRecorded,
     InstanceCancelled,
     InstanceCompleted,
     InstanceFailed,
@@ -99,6 +101,8 @@ def _said(fact: Event | Command | None) -> str:
             return f"the message {fact.message} with key {fact.key!r}"
         case ResultRecorded() | RecordResult():
             return "the result of the process, with branches still open"
+        case FailureRecorded() | RecordFailure():
+            return "the failure of the process, with branches still open"
         case InstanceCompleted() | CompleteInstance():
             return "the completion of the instance"
         case InstanceFailed() | FailInstance():
@@ -190,6 +194,8 @@ class History:
             case (RecordResult(), ResultRecorded()) | (CompleteInstance(), InstanceCompleted()):
                 same = True
             case (FailInstance(), InstanceFailed()) | (CancelInstance(), InstanceCancelled()):
+                same = True
+            case RecordFailure(), FailureRecorded():
                 same = True
             case RecordNotUndone(), NotUndone():
                 same = command.call == recorded.call

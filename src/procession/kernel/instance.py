@@ -24,6 +24,7 @@ from .commands import (
     Halt,
     HaltInstance,
     Outcome,
+    RecordFailure,
     RecordResult,
     RenewInstance,
 )
@@ -202,15 +203,17 @@ class Instance:
         branch = self._loop.current
         if branch is None:
             if self._chance_of_callbacks is None:
-                self._chance_of_callbacks = Chance(self._seed, "")
+                self._chance_of_callbacks = Chance(self._seed_of_run(), "")
             return self._chance_of_callbacks
         if self._chances is None:
             self._chances = WeakKeyDictionary()
         found = self._chances.get(branch)
         if found is None:
-            seed = self._seed if self._run == 1 else self._seed + b"%d" % self._run
-            found = self._chances[branch] = Chance(seed, branch.path)
+            found = self._chances[branch] = Chance(self._seed_of_run(), branch.path)
         return found
+
+    def _seed_of_run(self) -> bytes:
+        return self._seed if self._run == 1 else self._seed + b"%d" % self._run
 
     def _retry(self, event: events.Retried) -> None:
         self._go_on_again(event)
@@ -373,7 +376,7 @@ class Instance:
         self.state = after(INSTANCE, self.state, events.InstanceCompleted, subject="the instance")
 
     def _begin_anew(self, payload: bytes) -> None:
-        self._chances = None
+        self._chances = self._chance_of_callbacks = None
         self._result_is_recorded = False
         self._run = self.next_call
         self._loop.ready.append(Turn(self._loop, self._run_root, (payload,), Context()))
@@ -387,11 +390,15 @@ class Instance:
         self._begin_anew(event.input)
 
     def _record_result(self) -> None:
-        """Root has returned, and the instance goes on: for its branches, or until its children have ended."""
+        """It is known how it will end, and the instance goes on: for its branches, or until its children have ended."""
         loop = self._loop
-        if loop.result is not None and not self._result_is_recorded and not loop.is_cancelling:
+        if self._result_is_recorded or loop.is_cancelling:
+            return
+        if loop.failure is not None:
+            loop.history.ask(RecordFailure(loop.failure))
+        elif loop.result is not None:
             loop.history.ask(RecordResult(loop.result))
-            self._result_is_recorded = True
+        self._result_is_recorded = loop.failure is not None or loop.result is not None
 
     def _end(self) -> None:
         loop = self._loop
@@ -410,11 +417,11 @@ class Instance:
             entry.end_by_program("the instance has ended")
         if loop.ending or loop.late:
             loop.failure = failure
-            if failure is None:
-                self._record_result()
+            self._record_result()
             return
         if loop.compensations and (loop.is_cancelling or failure is not None):
             loop.failure = failure
+            self._record_result()
             undoing = undo_all(loop, loop.compensations)
             begin_to_undo(loop, Branch(loop, undoing, None, context=Context()))
             return

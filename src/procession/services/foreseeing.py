@@ -18,6 +18,7 @@ from procession.kernel import (
     Instance,
     Outcome,
     PublishMessage,
+    RecordFailure,
     RecordNotUndone,
     RecordResult,
     RenewInstance,
@@ -94,6 +95,8 @@ def _sentence(command: Command) -> str:
             return f"publishes the message {message} with key {key}"
         case RecordResult():
             return "returns its result, with branches still open"
+        case RecordFailure(failure):
+            return f"fails, with branches still open or things to undo: {failure.message}"
         case CompleteInstance():
             return "completes"
         case FailInstance(failure):

@@ -11,6 +11,7 @@ from procession.kernel import (
     CancellationRequested,
     Event,
     Failure,
+    FailureRecorded,
     InstanceCancelled,
     InstanceCompleted,
     InstanceFailed,
@@ -83,7 +84,7 @@ def _content_of(row: EventRow) -> tuple[str, object]:
             return "", json_of(raw)
         case MessagePublished(message=message, key=key, value=raw):
             return f"{message} with key {key}", json_of(raw)
-        case CallFailed(failure=failure) | InstanceFailed(failure=failure):
+        case CallFailed(failure=failure) | FailureRecorded(failure=failure) | InstanceFailed(failure=failure):
             return _failure_text(failure), json_of(failure.payload)
         case CallWithdrawn(reason=text) | CancellationRequested(reason=text) | InstanceCancelled(reason=text):
             return text, None

@@ -453,7 +453,7 @@ def _value_of(history: list[EventRow], kind: str) -> object:
 
 def _failure_of(history: list[EventRow]) -> str | None:
     for event in reversed(history):
-        if event.kind == "InstanceFailed":
+        if event.kind in ("InstanceFailed", "FailureRecorded"):
             message = "" if event.payload is None else str(json.loads(event.payload.partition(b"\n")[0]))
             kind = str(json.loads(event.header)["type"])
             return f"{kind}: {message}" if message else kind

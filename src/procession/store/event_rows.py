@@ -24,6 +24,7 @@ from procession.kernel.events import (
     ChildEnded,
     Event,
     Failure,
+    FailureRecorded,
     InstanceCancelled,
     InstanceCompleted,
     InstanceFailed,
@@ -148,7 +149,7 @@ def _renewed(event: Renewed) -> _Parts:
     return f',"next_call":{event.next_call},"undo":{named}', None, event.input + undone
 
 
-def _instance_failed(event: InstanceFailed) -> _Parts:
+def _instance_failed(event: InstanceFailed | FailureRecorded) -> _Parts:
     return _failure_members(event.failure), None, _text_and_bytes(event.failure.message, event.failure.payload)
 
 
@@ -174,6 +175,7 @@ _ENCODERS: dict[type, Callable[[Any], _Parts]] = {
     LateResult: lambda event: ("", event.call, _text_and_bytes(event.why, event.value)),
     AttributesSet: lambda event: ("", None, event.values),
     MessagePublished: _published,
+    FailureRecorded: _instance_failed,
     ResultRecorded: lambda event: ("", None, event.value),
     InstanceCompleted: lambda event: ("", None, event.value),
     InstanceFailed: _instance_failed,
@@ -256,6 +258,7 @@ _DECODERS: dict[str, Callable[[dict[str, Any], bytes | None], Event]] = {
     "MessagePublished": _decode_published,
     "ResultRecorded": lambda header, payload: ResultRecorded(header["at"], _present(payload)),
     "InstanceCompleted": lambda header, payload: InstanceCompleted(header["at"], _present(payload)),
+    "FailureRecorded": lambda header, payload: FailureRecorded(header["at"], _failure(header, payload)),
     "InstanceFailed": lambda header, payload: InstanceFailed(header["at"], _failure(header, payload)),
     "InstanceHalted": _decode_halted,
     "Retried": lambda header, _: Retried(header["at"]),
