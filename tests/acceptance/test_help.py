@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import rich.markup
 import typer.main
 
 from procession.cli.main import app
@@ -77,6 +78,18 @@ def test_a_command_takes_the_options_that_all_take(name: str) -> None:
     assert ("--as" in options) == (name not in WITHOUT_ACTOR)
     assert ("--reason" in options) == (name not in WITHOUT_REASON)
     assert all(parameter.help for parameter in ALL[name].params), "each option says what it does"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nothing_of_a_help_text_is_taken_for_markup_and_no_paragraph_is_broken(name: str) -> None:
+    command = ALL[name]
+    for text in (command.help, command.epilog, *(parameter.help for parameter in command.params)):
+        assert rich.markup.render(text).plain == text
+        assert "\n" not in text.replace("\n\n", "")
+
+
+def test_only_what_has_a_counterpart_takes_back_an_earlier_bulk() -> None:
+    assert {name for name, command in ALL.items() if "--undo" in options_of(command)} == {"suspend", "resume"}
 
 
 def test_help_costs_less_than_its_limit(terminal: Terminal) -> None:

@@ -29,7 +29,7 @@ _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 InstanceOption = Annotated[
     str | None,
     typer.Argument(
-        metavar="[INSTANCE]", help="Its name (leave-17), its UUID, or process:business key; or give a filter."
+        metavar="INSTANCE", help="Its name (leave-17), its UUID, or process:business key; or give a filter."
     ),
 ]
 _FILTERS: dict[str, tuple[object, object]] = {
@@ -78,6 +78,9 @@ _FILTERS: dict[str, tuple[object, object]] = {
     "dry_run": (Annotated[bool, typer.Option("--dry-run", help="Say which would be chosen, and do nothing.")], False),
 }
 
+_UNDOES = {"suspend": "resume", "resume": "suspend"}
+"""The commands that undo each other, by their bulks."""
+
 
 def one_or_many(verb: str) -> Callable[[Body], Body]:
     """Gives a command that is for one instance the options by which it is for many."""
@@ -87,11 +90,12 @@ def one_or_many(verb: str) -> Callable[[Body], Body]:
         filters = {
             name: inspect.Parameter(name, _KEYWORD, default=default, annotation=annotation)
             for name, (annotation, default) in _FILTERS.items()
+            if name != "undo" or verb in _UNDOES
         }
 
         @functools.wraps(body)
         def run(invocation: Invocation, instance: str | None, **given: Any) -> int | None:
-            filtered = {name: given.pop(name) for name in _FILTERS}
+            filtered = {name: given.pop(name) for name in filters}
             dry_run = filtered.pop("dry_run")
             choice = _choice(filtered)
             if choice.is_made == (instance is not None):
@@ -137,7 +141,7 @@ def _choice(given: dict[str, Any]) -> "Choice":
         state=None if given["state"] is None else InstanceState(given["state"]),
         error=given["error"],
         everything=given["everything"],
-        undoes=given["undo"],
+        undoes=given.get("undo"),
     )
 
 
@@ -256,9 +260,8 @@ class _Bulk:
                     f"Stopped: {left} are left. Give the same command to go on; what is done is not chosen again.",
                     "yellow",
                 )
-            undo = {"suspend": "resume", "resume": "suspend"}.get(self._verb)
-            if undo and self._done:
-                say(f"`procession {undo} --undo {bulk}` takes it back.")
+            if self._verb in _UNDOES and self._done:
+                say(f"`procession {_UNDOES[self._verb]} --undo {bulk}` takes it back.")
 
         self._invocation.answer(document, in_words)
 

@@ -6,6 +6,7 @@ Heavy rooms are imported inside functions: `procession --help` must not wait for
 import contextlib
 import functools
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable, Collection
@@ -125,14 +126,16 @@ def command(
 ) -> Callable[[Body], Body]:
     """Makes a function a command. It gets an `Invocation` first, then its own parameters, and may return an exit status.
 
-    A command that `acts` takes --as and --reason; `without` names those of the common options that it does not take.
+    A command that `acts` takes --as and --reason; `without` names those of the common options that it does not take. One
+    that it declares itself says there what it is for.
     """
 
     def declare(body: Body) -> Body:
         own = [*inspect.signature(body).parameters.values()][1:]
         own = [parameter.replace(kind=_KEYWORD) for parameter in own]
+        left_out = {*without, *(parameter.name for parameter in own)}
         offered = {**_READING, **(_ACTING if acts else {})}
-        common = {name: parameter for name, parameter in offered.items() if name not in without}
+        common = {name: parameter for name, parameter in offered.items() if name not in left_out}
 
         @functools.wraps(body)
         def run(**given: Any) -> None:
@@ -143,10 +146,16 @@ def command(
         parameters = [*own, *common.values()]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name, epilog=f"Example: {example}", rich_help_panel=panel)(run)
+        text = _in_paragraphs(inspect.getdoc(body) or "")
+        app.command(name, help=text, epilog=f"Example: {example}", rich_help_panel=panel)(run)
         return body
 
     return declare
+
+
+def _in_paragraphs(docstring: str) -> str:
+    """Each paragraph on one line: where a source breaks its lines is nothing to a terminal."""
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", docstring)
 
 
 def _invocation(given: dict[str, Any], common: dict[str, Any]) -> Invocation:
@@ -154,7 +163,7 @@ def _invocation(given: dict[str, Any], common: dict[str, Any]) -> Invocation:
     return Invocation(
         folder=values["app"],
         format=values.get("format", Format.TEXT),
-        debug=values["debug"],
+        debug=values.get("debug", given.get("debug", False)),
         actor=values.get("actor") or login_name(),
         reason=values.get("reason"),
         out=sys.stdout,

@@ -60,9 +60,21 @@ LogLevelOption = Annotated[
         help="From which level on (default: warning; with --log-format json: info).",
     ),
 ]
+DebuggingOption = Annotated[
+    bool,
+    typer.Option(
+        "--debug",
+        help="Let `breakpoint()` or a debugger stop process code: nothing fences or watches it; show tracebacks.",
+    ),
+]
 
 
-def run(invocation: Invocation, log_format: LogFormatOption = Format.TEXT, log_level: LogLevelOption = None) -> None:
+def run(
+    invocation: Invocation,
+    log_format: LogFormatOption = Format.TEXT,
+    log_level: LogLevelOption = None,
+    debug: DebuggingOption = False,
+) -> None:
     """Run the engine and print what happens, until Ctrl+C; for developing.
 
     Services are called and timers fire while it runs; commands given meanwhile go to it. Source that is saved is taken at
@@ -70,7 +82,7 @@ def run(invocation: Invocation, log_format: LogFormatOption = Format.TEXT, log_l
     or a debugger: nothing fences or watches it then.
     """
     _write_log(log_format, log_level)
-    _serve(invocation, tells=True)
+    _serve(invocation, tells=True, is_for_debugging=debug)
 
 
 def serve(invocation: Invocation, log_format: LogFormatOption = Format.TEXT, log_level: LogLevelOption = None) -> None:
@@ -79,7 +91,7 @@ def serve(invocation: Invocation, log_format: LogFormatOption = Format.TEXT, log
     With --format json its lines are JSON objects: one when it is ready, one when it ends. The log goes to standard error.
     """
     _write_log(log_format, log_level)
-    _serve(invocation, tells=False)
+    _serve(invocation, tells=False, is_for_debugging=False)
 
 
 def _write_log(log_format: Format, level: LogLevel | None) -> None:
@@ -92,7 +104,7 @@ def _write_log(log_format: Format, level: LogLevel | None) -> None:
     write_log(sys.stderr, as_json=as_json, level=logging.getLevelNamesMapping()[chosen.upper()])
 
 
-def _serve(invocation: Invocation, *, tells: bool) -> None:
+def _serve(invocation: Invocation, *, tells: bool, is_for_debugging: bool) -> None:
     from procession.api.serving import Served
     from procession.api.serving import serve as serve_until_signal
 
@@ -128,7 +140,6 @@ def _serve(invocation: Invocation, *, tells: bool) -> None:
             "Ending: what is under way is finished first. Again Ctrl+C ends at once; nothing is lost.",
         )
 
-    is_for_debugging = tells and invocation.debug
     if is_for_debugging and not invocation.wants_json:
         say("For debugging: process code is neither fenced nor watched, and everybody waits while it stands still.")
         sys.stdout.flush()
