@@ -280,6 +280,29 @@ def test_a_checkpoint_is_due_before_the_log_has_grown_much_beyond_sixteen_megaby
         assert not store.checkpoint_is_due
 
 
+def test_the_log_that_grew_while_somebody_read_is_moved_and_its_place_on_the_disk_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("procession.store.connections.LOG_KEPT_BYTES", 1_000_000)
+    with open_store(tmp_path / "store.db", FAST) as store:
+
+        def write() -> None:
+            with store.begin() as batch:
+                for _ in range(64):
+                    rows.park(batch)
+                batch.commit()
+
+        write()
+        with store.readers.snapshot() as view:
+            assert view.counts().requests
+            while store.log_bytes < 4_000_000:
+                write()
+            assert store.checkpoint().was_hindered
+        assert not store.checkpoint().was_hindered
+        write()
+        assert store.log_bytes <= 1_000_000
+
+
 def test_a_file_name_with_odd_characters_is_the_file_that_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "a?mode=memory&b#c%20 ü.db"
     open_store(path).close()

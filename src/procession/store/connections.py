@@ -17,6 +17,7 @@ Mode = Literal["ro", "rw", "rwc", "memory"]
 OLDEST_SQLITE = (3, 37, 0)
 
 BUSY_TIMEOUT_SECONDS = 5.0
+LOG_KEPT_BYTES = 32_000_000
 _CACHED_STATEMENTS = 256
 
 
@@ -67,6 +68,8 @@ def connect_writer(connections: Connections, path: Path, *, synchronous: str) ->
         "checkpoint_fullfsync = ON",
         "foreign_keys = ON",
         "wal_autocheckpoint = 0",
+        # The log grows for as long as a backup reads; what it took of the disk is given back once it is moved.
+        f"journal_size_limit = {LOG_KEPT_BYTES}",
         "cache_size = -65536",
         "temp_store = MEMORY",
     )

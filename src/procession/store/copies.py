@@ -130,7 +130,8 @@ def _copy(source: Path, target: Path, progress: Progress) -> Copied:
             writing = sqlite3.connect(target, isolation_level=None)
         try:
             with explained(source):
-                # One snapshot for all of it: otherwise every commit of the engine would have it begin anew.
+                # One snapshot for all of it, though it holds up the log of the store: without it every commit of the engine has
+                # the copy begin anew (in 30 seconds it did so 1,500 times), and `VACUUM INTO` holds one too, for longer.
                 reading.execute("BEGIN")
                 reading.execute("SELECT count(*) FROM store_meta").fetchone()
             with explained(target):
