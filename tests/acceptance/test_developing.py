@@ -123,6 +123,18 @@ def test_source_that_does_not_load_is_told_with_its_line_and_the_engine_goes_on(
     assert leave.answer("show", "leave-2")["result"] == "have fun"
 
 
+def test_a_process_that_the_engine_cannot_take_is_not_there_and_it_is_said_why(leave: Terminal) -> None:
+    with leave.serving() as server:
+        source = leave.folder / "leave" / "process.py"
+        source.write_text(f"{source.read_text()}\n\n@process(owner=team)\nasync def later() -> None:\n    def (\n")
+        next_news(server)
+        for arguments in (["later"], ["later", "--input", "{}"]):
+            told = leave.fail("start", *arguments, "--as", "ann")
+            assert "There is no process 'later'." in told
+            assert "The engine runs the source of " in told
+            assert "does not load: " in told and "process.py:21" in told
+
+
 def test_a_new_file_and_new_people_are_taken_and_new_settings_ask_for_a_restart(leave: Terminal) -> None:
     with leave.serving() as server:
         (leave.folder / "leave" / "other.py").write_text('"""Nothing yet."""\n')

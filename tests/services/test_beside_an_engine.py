@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +93,47 @@ async def test_a_file_that_is_gone_is_told(office: Made) -> None:
     async with office.at_work() as host:
         name = await received(host)
         extra.unlink()
-        assert "extra.py is gone" in seen(office, name).engine_note
+        assert ".extra is gone" in seen(office, name).engine_note
+
+
+async def test_a_package_that_the_settings_do_not_name_any_more_is_told_as_that(office: Made) -> None:
+    (office.application.folder / "nix").mkdir()
+    (office.application.folder / "nix" / "__init__.py").write_text("ONE = 1\n")
+    (name,) = office.application.packages
+    async with office.at_work() as host:
+        instance = await received(host)
+        for packages, told in (
+            ((name, "nix"), "procession.toml names the package nix now. A restart takes it."),
+            ((), f"procession.toml does not name the package {name} any more. A restart takes it."),
+        ):
+            other = replace(office, application=replace(office.application, packages=packages))
+            assert seen(other, instance).engine_note.endswith(told)
+
+
+async def test_a_package_that_is_gone_is_told_by_its_name(office: Made) -> None:
+    part = office.source.parent / "part"
+    part.mkdir()
+    (part / "__init__.py").write_text("")
+    async with office.at_work() as host:
+        name = await received(host)
+        shutil.rmtree(part)
+        assert f"; the module {office.application.name}.part is gone" in seen(office, name).engine_note
+
+
+async def test_why_the_engine_may_not_know_what_is_on_disk_is_told_with_the_line(office: Made) -> None:
+    async with office.at_work() as host:
+        await received(host)
+        with Reading(office.application) as reading:
+            assert reading.why_unknown == ""
+        text = office.source.read_text()
+        office.source.write_text(f"{text}\n@process(owner=desk)\nasync def later() -> None: ...\n")
+        with Reading(office.application) as reading:
+            assert reading.why_unknown == reading.engine_note != ""
+        office.source.write_text(f"{text}\ndef (")
+        with Reading(office.application) as reading:
+            assert "But what is on disk does not load: " in reading.why_unknown
+            assert f"process.py:{len(text.splitlines()) + 2}" in reading.why_unknown
+            assert reading.inputs_of("receive")
 
 
 async def test_doctor_says_that_the_engine_runs_another_source_and_what_will_halt(office: Made) -> None:

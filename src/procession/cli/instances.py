@@ -1,5 +1,7 @@
 """`procession start`, `list`, `show`, `retry`, `suspend`, `resume`, `cancel`: instances of processes."""
 
+import contextlib
+from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +11,7 @@ from procession.cli.bulk import one_or_many
 from procession.cli.command import LOOKING, REPAIRING, WORKING, Invocation, command
 from procession.cli.output import indented, local, plural, say, state_cell, table
 from procession.cli.parsers import whole_number
+from procession.errors import ProcessionError
 
 if TYPE_CHECKING:
     from procession.services.application import Application
@@ -61,11 +64,12 @@ def start(
     if values and json_input is not None:
         raise typer.BadParameter("give the inputs as field=value or with --input, not both", param_hint="--input")
     application = invocation.application()
-    if json_input is not None:
-        content = read_json(json_input, "--input")
-    else:
-        content = _inputs_from(invocation, application, process, values or [])
-    given = invocation.give(application, StartInstance(process, content, key))
+    with telling_of_older_source(application):
+        if json_input is not None:
+            content = read_json(json_input, "--input")
+        else:
+            content = _inputs_from(invocation, application, process, values or [])
+        given = invocation.give(application, StartInstance(process, content, key))
     answer = given.answer
     instance = str(answer["instance"])
     waiting = waiting_after(application, instance, engine_runs=given.engine_runs)
@@ -79,6 +83,20 @@ def start(
         tell_of_engine(note)
 
     invocation.answer({**answer, "waiting": waiting, "engine_note": note}, in_words)
+
+
+@contextlib.contextmanager
+def telling_of_older_source(application: "Application") -> Iterator[None]:
+    """Where something is not known, say so if the engine that runs has another source than is on disk, and why."""
+    from procession.services.reading import Reading
+
+    try:
+        yield
+    except ProcessionError as error:
+        if error.code in ("no-such-process", "no-such-message"):
+            with Reading(application) as reading:
+                error.remedy = f"{error.remedy} {reading.why_unknown}".strip()
+        raise
 
 
 def _engine_note(application: "Application") -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from procession.cli.command import WORKING, Invocation, command
+from procession.cli.instances import telling_of_older_source
 from procession.cli.output import local, plural, say, table
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ def message(
         raise typer.BadParameter("a message needs the key that its receiver waits for", param_hint="--key")
     if values and json_input is not None:
         raise typer.BadParameter("give the message as field=value or with --input, not both", param_hint="--input")
-    content = read_json(json_input, "--input") if json_input is not None else _from(application, name, values or [])
-    given = invocation.give(application, SendMessage(name, key, content, expires), client_id=client_id)
+    with telling_of_older_source(application):
+        content = read_json(json_input, "--input") if json_input is not None else _from(application, name, values or [])
+        given = invocation.give(application, SendMessage(name, key, content, expires), client_id=client_id)
     answer = given.answer
 
     def in_words() -> None:

@@ -45,6 +45,7 @@ from procession.services.records import (
     maybe_moment,
     moment,
 )
+from procession.services.reloading import fault_on_disk
 from procession.services.sources import NewerSource, find_newer_source
 from procession.services.stored_source import find_stored
 from procession.services.worklist import AnyTask, NoSuchItem, OperationIsGone
@@ -98,6 +99,14 @@ class Reading:
     def engine_note(self) -> str:
         """One line for people where an engine runs another source than is on disk."""
         return self.newer_source.told(self.application.zone) if self.newer_source is not None else ""
+
+    @property
+    def why_unknown(self) -> str:
+        """Why the engine that runs may not know what is on disk: it has another source, and cannot take the one there."""
+        if self.newer_source is None:
+            return ""
+        fault = fault_on_disk(self.application)
+        return f"{self.engine_note} But what is on disk does not load: {fault}" if fault else self.engine_note
 
     @cached_property
     def _stored(self) -> Registry | None:

@@ -82,6 +82,21 @@ def load_anew(application: Application, loaded: Loaded) -> tuple[Loaded, Modules
         ) from error
 
 
+def fault_on_disk(application: Application) -> str:
+    """Why the source on disk does not load; nothing where it does. This Python keeps the modules that it has."""
+    before = forget_modules(application)
+    for path in files_on_disk(application).values():
+        _remove_bytecode(path)
+    importlib.invalidate_caches()
+    try:
+        application.load_registry()
+        return ""
+    except ProcessionError as error:
+        return error.message
+    finally:
+        restore_modules(application, before)
+
+
 def forget_modules(application: Application) -> Modules:
     """Take the application's modules away from Python, so that the next import reads them; gives what they were."""
     names = [name for name, module in list(sys.modules.items()) if _is_of(application, name, module)]

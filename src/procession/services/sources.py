@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from hashlib import sha256
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -10,28 +11,29 @@ from pathlib import Path
 from procession.engine.releases import Release, python_files
 from procession.services.application import Application
 from procession.services.records import moment
-from procession.store import LockHolder, View, find_holder
+from procession.services.settings import SETTINGS_FILE
+from procession.store import View, find_holder
 
 
 @dataclass(frozen=True, slots=True)
 class NewerSource:
-    """An engine runs, and the source on disk is another one: since when it runs its own, and a file that changed when.
+    """An engine runs, and the source on disk is another one: since when it runs its own, and what is different.
 
-    `release` is the number under which the store has what the engine runs; `changed` is None for a file that is gone.
+    `release` is the number under which the store has what the engine runs. `change` is of a file, with when it changed, or
+    of the settings, which only an engine that starts reads.
     """
 
     release: int
     loaded: datetime
-    file: str
-    changed: datetime | None
+    change: str
+    changed: datetime | None = None
+    is_of_settings: bool = False
 
     def told(self, zone: tzinfo) -> str:
         """One line for whoever looks at the application."""
-        what = "is gone" if self.changed is None else f"changed at {_clock(self.changed, zone)}"
-        return (
-            f"The engine runs the source of {_clock(self.loaded, zone)}; {self.file} {what}. "
-            "`procession retry` of a halted instance or a restart takes it."
-        )
+        when = "" if self.changed is None else f" at {_clock(self.changed, zone)}"
+        taken_by = "A restart" if self.is_of_settings else "`procession retry` of a halted instance or a restart"
+        return f"The engine runs the source of {_clock(self.loaded, zone)}; {self.change}{when}. {taken_by} takes it."
 
 
 def find_newer_source(application: Application, view: View) -> NewerSource | None:
@@ -44,13 +46,21 @@ def find_newer_source(application: Application, view: View) -> NewerSource | Non
         return None
     recorded: dict[str, str] = json.loads(release.manifest).get("modules", {})
     present = files_on_disk(application)
+    newer = partial(NewerSource, holder.release, moment(holder.source_us or holder.since_us))
+    for package in application.packages:
+        if not any(_is_in(name, package) for name in recorded):
+            return newer(f"{SETTINGS_FILE} names the package {package} now", is_of_settings=True)
+    for name in sorted(recorded):
+        if not any(_is_in(name, package) for package in application.packages):
+            return newer(f"{SETTINGS_FILE} does not name the package {name} any more", is_of_settings=True)
     changed = [path for name, path in present.items() if recorded.get(name) != _digest_of(path)]
     if changed:
         latest = max(changed, key=_changed_at)
-        return _newer(application, holder, latest, datetime.fromtimestamp(_changed_at(latest), UTC))
+        at = datetime.fromtimestamp(_changed_at(latest), UTC)
+        return newer(f"{_shown(application, latest)} changed", changed=at)
     gone = sorted(recorded.keys() - present.keys())
     if gone:
-        return _newer(application, holder, application.folder.joinpath(*gone[0].split(".")).with_suffix(".py"), None)
+        return newer(f"the module {gone[0]} is gone")
     return None
 
 
@@ -84,10 +94,12 @@ def _installed(package: str) -> Path | None:
     return Path(spec.origin) if spec.origin is not None else None
 
 
-def _newer(application: Application, holder: LockHolder, file: Path, changed: datetime | None) -> NewerSource:
-    assert holder.release is not None
-    shown = file.relative_to(application.folder) if file.is_relative_to(application.folder) else file
-    return NewerSource(holder.release, moment(holder.source_us or holder.since_us), str(shown), changed)
+def _is_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def _shown(application: Application, file: Path) -> Path:
+    return file.relative_to(application.folder) if file.is_relative_to(application.folder) else file
 
 
 def _digest_of(path: Path) -> str:
