@@ -13,7 +13,8 @@ from procession import Call, Function, attribute, deadline, process
 from procession.errors import InvalidValue, OperationFailed, PayloadTooLarge
 from procession.kernel import CallRequested
 from procession.services.commands import CancelInstance, CompleteCall, CompleteItem, StartInstance
-from procession.services.instances import KeyTaken, NoSuchProcess
+from procession.services.instances import KeyTaken
+from procession.services.naming import NoSuchProcess
 from tests.conformance.world import Host
 
 team = Function("Team", owner="ann@acme.example")

@@ -62,8 +62,9 @@ def export_log(
     from procession.services.event_log import read_log
 
     application = invocation.application()
-    with contextlib.redirect_stdout(sys.stderr), _target(invocation, output) as target:
+    with contextlib.redirect_stdout(sys.stderr):
         rows = map(to_json, read_log(application, process=process))
+    with _target(invocation, output) as target:
         if log_format is LogFormat.CSV:
             _write_csv(rows, target)
         else:

@@ -5,7 +5,7 @@ A case is the same one for as long as its `occurrence` is: an instance that halt
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -17,6 +17,7 @@ from procession.services.application import Application
 from procession.services.call_stacks import halt_of
 from procession.services.families import ancestors_of
 from procession.services.last_errors import last_error_shown
+from procession.services.naming import names_of_operation, names_of_process
 from procession.services.places import Places
 from procession.services.records import moment
 from procession.services.scheduling import SCHEDULE_KEPT, kept_state
@@ -332,14 +333,18 @@ class CaseList:
 
 
 def list_cases(application: Application, wanted: CasesWanted) -> CaseList:
-    """Everything that waits for a person. Reads only; works for an application that does not load, too."""
-    if not application.store.exists():
-        return CaseList((), more=False)
+    """Everything that waits for a person. Reads only; works for an application that does not load, too.
+
+    Raises `NoSuchProcess`, `NoSuchOperation`.
+    """
     registry = registry_if_it_loads(application)
-    may_be = _matches(wanted, registry)
+    if not application.store.exists():
+        _matches(wanted, registry, None)
+        return CaseList((), more=False)
     readers = open_readers(application.store)
     try:
         with readers.snapshot() as view:
+            may_be = _matches(wanted, registry, view)
             found = [case for case in cases(Scene(application, view, registry, time.time_ns() // 1000)) if may_be(case)]
     finally:
         readers.close()
@@ -355,13 +360,9 @@ def registry_if_it_loads(application: Application) -> Registry | None:
         return None
 
 
-def _matches(wanted: CasesWanted, registry: Registry | None) -> Callable[[Case], bool]:
-    process = registry.find_process(wanted.process) if registry is not None and wanted.process is not None else None
-    operation = (
-        registry.find_operation(wanted.operation) if registry is not None and wanted.operation is not None else None
-    )
-    processes = _names(wanted.process, () if process is None else (process.name, *process.was))
-    operations = _names(wanted.operation, () if operation is None else (operation.id,))
+def _matches(wanted: CasesWanted, registry: Registry | None, view: View | None) -> Callable[[Case], bool]:
+    processes = () if wanted.process is None else names_of_process(wanted.process, registry, view)
+    operations = () if wanted.operation is None else names_of_operation(wanted.operation, registry, view)
 
     def is_wanted(case: Case) -> bool:
         return (
@@ -371,8 +372,3 @@ def _matches(wanted: CasesWanted, registry: Registry | None) -> Callable[[Case],
         )
 
     return is_wanted
-
-
-def _names(asked: str | None, known: Iterable[str]) -> frozenset[str]:
-    """All names under which the store may have what was asked for; none where nothing was."""
-    return frozenset() if asked is None else frozenset({asked, *known})

@@ -30,6 +30,8 @@ from procession.store.external_calls import ExternalCallRow, ExternalState
 
 _PAGE = 500
 
+Names = tuple[str, ...]
+
 
 class NothingChosen(PerformerError):
     """No instance is as the filter says, so nothing was done."""
@@ -105,9 +107,9 @@ class Manner:
 
 
 def choose(application: Application, verb: Verb, choice: Choice, manner: Manner) -> list[Target]:
-    """Everything that is meant, oldest first. Raises `NothingChosen`, `NoSuchBulk`."""
+    """Everything that is meant, oldest first. Raises `NothingChosen`, `NoSuchProcess`, `NoSuchOperation`, `NoSuchBulk`."""
     with Reading(application) as reading:
-        processes = reading.names_of(choice.process)
+        processes, operations = reading.names_of(choice.process, choice.operation)
     states = _STATES[verb] if not manner.force else (*_OPEN, InstanceState.SUSPENDED, InstanceState.HALTED)
     if choice.state is not None:
         states = tuple(state for state in states if state == choice.state)
@@ -117,8 +119,8 @@ def choose(application: Application, verb: Verb, choice: Choice, manner: Manner)
         try:
             undone = _undone(readers, verb, choice.undoes)
             for view, row in _rows(readers, InstanceFilter(processes, states)):
-                if (undone is None or row.id in undone) and _fits(view, row, choice):
-                    found += _targets(view, row, verb, choice)
+                if (undone is None or row.id in undone) and _fits(view, row, choice, operations):
+                    found += _targets(view, row, verb, choice, operations)
         finally:
             readers.close()
     if not found:
@@ -160,46 +162,46 @@ def _undone(readers: Readers, verb: Verb, bulk: int | None) -> frozenset[int] | 
     return found
 
 
-def _fits(view: View, row: InstanceRow, choice: Choice) -> bool:
+def _fits(view: View, row: InstanceRow, choice: Choice, operations: Names) -> bool:
     if choice.started_before is not None and row.started_us >= choice.started_before.timestamp() * 1_000_000:
         return False
     if choice.attributes:
         attributes = {name: json.loads(value) for name, value in view.instances.attributes(row.id).items()}
         if any(name not in attributes or attributes[name] != value for name, value in choice.attributes):
             return False
-    return choice.operation is None or bool(_open_at(view, row, choice.operation))
+    return not operations or bool(_open_at(view, row, operations))
 
 
-def _open_at(view: View, row: InstanceRow, operation: str) -> set[int]:
-    """The open calls of an instance at this operation: items, service calls, and those of outside programs."""
+def _open_at(view: View, row: InstanceRow, operations: Names) -> set[int]:
+    """The open calls of an instance at an operation of these names: items, service calls, and those of outside programs."""
     waits = view.waits(row.id)
-    return (
-        {each.call for each in waits.items if each.operation == operation}
-        | {each.call for each in waits.service_calls if each.operation == operation}
-        | {each.call for each in waits.external_calls if each.operation == operation}
-    )
+    return {
+        *(each.call for each in waits.items if each.operation in operations),
+        *(each.call for each in waits.service_calls if each.operation in operations),
+        *(each.call for each in waits.external_calls if each.operation in operations),
+    }
 
 
-def _targets(view: View, row: InstanceRow, verb: Verb, choice: Choice) -> Iterator[Target]:
+def _targets(view: View, row: InstanceRow, verb: Verb, choice: Choice, operations: Names) -> Iterator[Target]:
     halted = json.loads(row.halt)["message"] if row.halt else ""
     waits, now_us = view.waits(row.id), time.time_ns() // 1000
     given_up = [each for each in waits.external_calls if each.state(now_us) is ExternalState.ATTENTION]
     failed = [each for each in waits.service_calls if each.state == ServiceState.ATTENTION]
     calls: list[ServiceCallRow | ExternalCallRow] = [*failed, *given_up]
-    calls = [each for each in calls if choice.operation in (None, each.operation)]
+    calls = [each for each in calls if not operations or each.operation in operations]
     if choice.error is not None:
         calls = [call for call in calls if choice.error in str(last_error_of(call))]
         if choice.error not in halted and not calls:
             return
     if verb is Verb.SKIP:
-        at_it = _open_at(view, row, choice.operation or "")
+        at_it = _open_at(view, row, operations)
         if choice.error is not None:
             at_it &= {call.call for call in calls}
         yield from (Target(row.name, row.title, call) for call in sorted(at_it))
     elif verb is not Verb.RETRY:
         yield Target(row.name, row.title)
     elif row.state == InstanceState.HALTED:
-        if choice.operation is None and (choice.error is None or choice.error in halted):
+        if not operations and (choice.error is None or choice.error in halted):
             yield Target(row.name, row.title)
     else:
         yield from (Target(row.name, row.title, call.call) for call in calls)

@@ -1,14 +1,16 @@
 """The event log of an application: one row per completed call, in the order in which they were committed."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
-from procession.errors import ProcessionError
 from procession.language.registry import Registry
 from procession.services.application import Application
+from procession.services.attention import registry_if_it_loads
+from procession.services.naming import names_of_process
 from procession.services.records import maybe_moment, moment
-from procession.store import LogEntry, open_readers
+from procession.store import LogEntry, Readers, open_readers
 
 PAGE = 500
 
@@ -29,21 +31,30 @@ class LogRow:
 
 
 def read_log(application: Application, *, process: str | None = None) -> Iterator[LogRow]:
-    """The rows, page by page, each page a snapshot of its own: an export of millions holds up nobody."""
-    if not application.store.exists():
-        return
+    """The rows, page by page, each page a snapshot of its own: an export of millions holds up nobody.
+
+    Raises `NoSuchProcess`, before there is any row.
+    """
+    registry = registry_if_it_loads(application)  # without one, titles of services are their names
+    readers = open_readers(application.store) if application.store.exists() else None
     try:
-        registry = application.load_registry()
-    except ProcessionError:
-        registry = None  # titles of services are their names then
-    readers = open_readers(application.store)
+        with readers.snapshot() if readers is not None else nullcontext() as view:
+            processes = None if process is None else names_of_process(process, registry, view)
+    except BaseException:
+        if readers is not None:
+            readers.close()
+        raise
+    return iter(()) if readers is None else _rows(readers, registry, processes)
+
+
+def _rows(readers: Readers, registry: Registry | None, processes: tuple[str, ...] | None) -> Iterator[LogRow]:
     try:
         after = 0
         while True:
             with readers.snapshot() as view:
                 page = view.log.completed(after=after, limit=PAGE)
             for entry in page:
-                if process is None or entry.process == process:
+                if processes is None or entry.process in processes:
                     yield _row(entry, registry)
             if len(page) < PAGE:
                 return

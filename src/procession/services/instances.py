@@ -8,32 +8,17 @@ from procession.errors import PerformerError
 from procession.language.filling_in import parsed
 from procession.language.names import normal_name
 from procession.language.process import Process, input_digest
-from procession.language.registry import Registry
 from procession.services.commands import Order, StartInstance
 from procession.services.desk import Answer, Desk
+from procession.services.naming import get_process
 from procession.services.scopes import require_process
 from procession.store.instances import InstanceRow
-
-
-class NoSuchProcess(PerformerError):
-    """The application has no process of that name."""
-
-    code = "no-such-process"
 
 
 class KeyTaken(PerformerError):
     """Another instance of the process has that business key, with another input."""
 
     code = "key-taken"
-
-
-def get_process(registry: Registry, name: str) -> Process[..., object]:
-    """The process of that name. Raises `NoSuchProcess` with the names there are."""
-    process = registry.find_process(name)
-    if process is None:
-        known = ", ".join(sorted(registry.processes)) or "none"
-        raise NoSuchProcess(f"There is no process {name!r}.", subject=name, remedy=f"The application has: {known}.")
-    return process
 
 
 async def start(desk: Desk, order: Order, command: StartInstance) -> Answer:

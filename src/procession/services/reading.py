@@ -24,10 +24,9 @@ from procession.services.foreseeing import Foreseen, foresee_withdrawal
 from procession.services.former_roles import with_former_roles
 from procession.services.forms import form_fields
 from procession.services.groups import codec_of_group
-from procession.services.instances import get_process
 from procession.services.last_errors import last_error_shown
 from procession.services.messages import get_message_class
-from procession.services.naming import find_instance
+from procession.services.naming import find_instance, get_process, names_of_operation, names_of_process
 from procession.services.narrating import history_of, json_of
 from procession.services.places import Places
 from procession.services.records import (
@@ -121,14 +120,15 @@ class Reading:
         return self._stored or self.application.load_registry()
 
     def instances(self, wanted: Wanted) -> InstanceList:
-        """Instances, newest first. Raises `NoSuchInstance` where there is none whose children are asked for."""
+        """Instances, newest first. Raises `NoSuchProcess`, and `NoSuchInstance` where there is none whose children are asked for."""
+        processes, _ = self.names_of(wanted.process)
         since_us = None if wanted.since is None else int(wanted.since.timestamp() * 1_000_000)
         with self._snapshot() as view:
             parent = self._find(view, wanted.children_of) if wanted.children_of is not None else None
             if wanted.children_of is not None and parent is None:
                 raise _no_instance(wanted.children_of)
             chosen = InstanceFilter(
-                self.names_of(wanted.process),
+                processes,
                 wanted.states,
                 text=wanted.text,
                 since_us=since_us,
@@ -180,14 +180,22 @@ class Reading:
     def _find(self, view: View | None, reference: str) -> InstanceRow | None:
         return find_instance(view, reference, lambda: self.registry) if view is not None else None
 
-    def names_of(self, process: str | None) -> tuple[str, ...]:
-        """All names that instances of a process may be stored under; none where no process is asked for."""
-        if process is None:
-            return ()
+    def names_of(self, process: str | None, operation: str | None = None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """All names that the store may have a process and an operation under; none where none is asked for.
+
+        Raises `NoSuchProcess`, `NoSuchOperation`.
+        """
+        if process is None and operation is None:
+            return (), ()
         try:
-            return self.registry.names_of_process(process)
+            registry: Registry | None = self.registry
         except ProcessionError:
-            return (process,)  # the application does not load at the moment
+            registry = None  # the application does not load at the moment
+        with self._snapshot() as view:
+            return (
+                () if process is None else names_of_process(process, registry, view),
+                () if operation is None else names_of_operation(operation, registry, view),
+            )
 
     def _with_former_names(self, roles: Collection[str]) -> Collection[str]:
         try:
