@@ -105,6 +105,31 @@ def test_a_renewed_instance_goes_on_with_its_next_input_and_replays_from_there()
     assert len(set(asked)) == 3  # each run draws anew
 
 
+async def renewing(n: int) -> int:
+    if n < 1_000:
+        await kernel.renew(b"[%d]" % (n + 1))
+    await op("step")
+    return n
+
+
+def test_a_thousand_renewals_without_a_wait_are_one_advance_and_replay() -> None:
+    case = Driven(renewing, 0)
+    assert sum(isinstance(event, kernel.Renewed) for event in case.history) == 1_000
+    for history in (case.history, since_renewal(case)):
+        again = kernel.Instance(case.program, seed=b"seed")
+        again.replay(history)
+        assert list(again.open_calls) == [1]
+        again.close()
+    case.complete("step")
+    assert case.result == 1_000
+
+
+def test_an_instance_that_renews_for_ever_halts_and_says_so() -> None:
+    case = Driven(renewing, -1)
+    assert case.halt is not None and case.halt.code == "no-progress"
+    assert "began anew 1,000 times without a wait" in case.halt.message
+
+
 def test_what_is_to_be_undone_carries_over_a_renewal() -> None:
     async def main(n: int) -> None:
         if n == 1:

@@ -20,6 +20,7 @@ from .call import (
     to_be_awaited,
     uuid4,
 )
+from .closing import Teardown
 from .commands import (
     NO_TERMS,
     CancelInstance,
@@ -74,7 +75,7 @@ from .events import (
     late_result,
 )
 from .history import Divergence, Program
-from .instance import Instance, Teardown
+from .instance import Instance
 from .loop import TIMER_OPERATION, OpenCall
 from .ordered import Chance, replacements
 from .site import BranchStack, Frame, Site, StackFrame

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import AsyncGeneratorType
 from typing import Any
 
 from .site import await_chain
+
+
+@dataclass(frozen=True, slots=True)
+class Teardown:
+    """How an instance left memory. `swallowed` coroutines would not close and are held, never to run again."""
+
+    closed: int
+    swallowed: int
+
 
 SET_ASIDE: list[object] = []
 """Coroutines that would not close. They are held for ever, since the collector would run their code wherever it happens to be."""

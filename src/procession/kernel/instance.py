@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from . import events
 from .branch import Branch, Fault
+from .closing import Teardown
 from .commands import (
     NOTHING_TO_DO,
     CancelInstance,
@@ -36,13 +37,8 @@ from .ordered import Chance
 from .site import BranchStack, stack_of, stack_of_error
 from .transitions import GOES_ON, INSTANCE, IllegalTransition, InstanceState, after
 
-
-@dataclass(frozen=True, slots=True)
-class Teardown:
-    """How an instance left memory. `swallowed` coroutines would not close and are held, never to run again."""
-
-    closed: int
-    swallowed: int
+MOST_RENEWALS = 1_000
+RENEWS_FOR_EVER = f"The process began anew {MOST_RENEWALS:,} times without a wait. Have it wait before it renews."
 
 
 class Instance:
@@ -359,8 +355,12 @@ class Instance:
 
     def _end_by_itself(self, final: Final) -> None:
         """The program has said its last word: all else is withdrawn, or it begins anew."""
-        loop = self._loop
-        if final.renews:
+        loop, renewals = self._loop, 0
+        while final.renews:
+            renewals += 1
+            if renewals > MOST_RENEWALS:
+                loop.fault = Fault("no-progress", RENEWS_FOR_EVER, None, None)
+                return
             carried = tuple((str(each.kind), each.operation, each.input) for each in loop.compensations)
             loop.history.ask(RenewInstance(final.value, self.next_call, carried))
             discard_all(loop)
@@ -368,8 +368,10 @@ class Instance:
             loop.run_dry()
             if loop.failure is not None:
                 unwind(loop)
-            self._settle()
-            return
+            if loop.final is None or loop.fault is not None:
+                self._settle()
+                return
+            final = loop.final
         for entry in tuple(loop.open.values()):
             entry.end_by_program("the instance has finished")
         loop.history.ask(CompleteInstance(final.value))
