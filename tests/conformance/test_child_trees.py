@@ -17,7 +17,7 @@ from unittest.mock import patch
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from procession import Function, ProcessFailed, deadline, process
+from procession import Function, ProcessFailed, after, deadline, process
 from procession.errors import OperationFailed, PerformerError, Withdrawn
 from procession.kernel import (
     CallCompleted,
@@ -36,6 +36,8 @@ from procession.services.commands import (
     Command,
     CompleteItem,
     FailCall,
+    ResumeInstance,
+    SuspendInstance,
     WithdrawItem,
 )
 from procession.store import InstanceRow, WorkItemRow
@@ -109,6 +111,8 @@ async def node(plan: Node) -> list[str]:
                     await work(step.name)
                 finally:
                     told.append(await work(f"{step.name} after all"))
+            case "nap":
+                await after("12 hours")
             case "finish":
                 await node.finish([*told, "finished"])
             case "refuse":
@@ -119,7 +123,7 @@ async def node(plan: Node) -> list[str]:
     return told
 
 
-LEAVES = st.sampled_from(["work", "clean", "work", "refuse", "take back", "finish"])
+LEAVES = st.sampled_from(["work", "clean", "nap", "work", "refuse", "take back", "finish"])
 INNER = st.sampled_from(["child", "side", "hurry", "start", "group"])
 
 
@@ -131,7 +135,10 @@ def steps_of(below: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
 TREES = st.recursive(steps_of(st.just(Node(()))), steps_of, max_leaves=6)
 MOVES = st.lists(
     st.tuples(
-        st.sampled_from(["complete"] * 6 + ["cancel", "cancel", "force", "fail", "withdraw", "day", "crash"]),
+        st.sampled_from(
+            ["complete"] * 6
+            + ["cancel", "cancel", "force", "fail", "withdraw", "day", "crash", "suspend", "stop", "resume"]
+        ),
         st.integers(0, 20),
     ),
     max_size=14,
@@ -141,6 +148,9 @@ MOVES = st.lists(
 TO_INSTANCES: dict[str, Callable[[str], Command]] = {
     "cancel": lambda name: CancelInstance(name, force=False),
     "force": lambda name: CancelInstance(name, force=True),
+    "suspend": lambda name: SuspendInstance(name, "run"),
+    "stop": lambda name: SuspendInstance(name, "stop"),
+    "resume": lambda name: ResumeInstance(name),
 }
 
 
@@ -167,6 +177,20 @@ class Days:
             await self.world.close(at_once=True)
             await self.world.restart()
         await self.world.running.apply_due()
+
+    async def end(self) -> None:
+        """All that stands still goes on, and every item is completed."""
+        for _ in range(100):
+            still = [row.name for row in self.rows() if row.state == "suspended"]
+            if still:
+                await self.world.give(ResumeInstance(still[0]))
+                await self.world.running.apply_due()
+            elif self.items():
+                await self.move("complete", 0)
+            elif any(row.ended_us is None for row in self.rows()):
+                await self.move("day", 0)
+            else:
+                return
 
     async def settle_item(self, kind: str, item: WorkItemRow) -> None:
         match kind:
@@ -253,10 +277,7 @@ async def live(folder: Path, plan: Node, moves: list[tuple[str, int]], *, in_ste
         for kind, number in moves:
             await days.move(kind, number)
             days.check()
-        for _ in range(100):
-            if not days.items():
-                break
-            await days.move("complete", 0)
+        await days.end()
         days.check()
         assert all(row.state in ENDED for row in days.rows()), [(row.name, row.state) for row in days.rows()]
         return days.histories()
