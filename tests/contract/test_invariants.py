@@ -122,7 +122,7 @@ def test_a_parent_waits_for_its_children_also_for_those_it_no_longer_wants_and_f
         ("I6", "UPDATE instance SET parent_call = 9 WHERE id = 2"),
         ("I6", "UPDATE instance SET parent_call = 1 WHERE id = 3"),
         ("I6", "DELETE FROM delivery"),
-        ("I6", "INSERT INTO delivery VALUES (9, 'ended', 2, 1, 1, 1, 5)"),
+        ("I6", "INSERT INTO delivery VALUES (9, 'ended', 2, 1, 1, 1, 5, 0)"),
         ("I12", "UPDATE instance SET state = 'cancelled', ended_us = 5 WHERE id = 1"),
     ],
 )

@@ -61,6 +61,14 @@ from procession.store.messages import NewMessage
 EVENTS_LIMIT = 100_000
 EVENTS_WARNING = 20_000
 MOST_DEPTH = 100
+MOST_IN_CHAIN = 1_000
+
+NO_PROGRESS = HaltRecord(
+    "no-progress",
+    f"{MOST_IN_CHAIN:,} instances were started, or began anew, each by the one before, and no time passed. "
+    "Look for a process that starts itself, or renews itself, without waiting for anything in between.",
+    b"{}",
+)
 
 log = logging.getLogger("procession.engine")
 
@@ -147,7 +155,7 @@ class Advance:
             outcome = self.live.at_work(row.id, row.seq + 1, lambda: live.advance(event), name=row.name)
             if outcome.halt is not None:
                 return record_of_halt(outcome.halt)
-            if (refusal := self._refusal(turn.batch, row, outcome.commands)) is not None:
+            if (refusal := self._refusal(turn, row, outcome.commands)) is not None:
                 return refusal
             self.wake_records.release(turn, row.id, event, kind=kind)
             self._record(turn, row, live, event, outcome.commands)
@@ -160,14 +168,16 @@ class Advance:
             self.live.drop([row.id])  # it has gone on in memory, and its history has not
             raise
 
-    def _refusal(self, batch: Batch, row: InstanceRow, commands: Sequence[Command]) -> HaltRecord | None:
+    def _refusal(self, turn: Turn, row: InstanceRow, commands: Sequence[Command]) -> HaltRecord | None:
         """Why the instance cannot go on, where it asks for what cannot be carried out."""
         for command in commands:
+            if turn.cause.chain >= MOST_IN_CHAIN and _lengthens_a_chain(command):
+                return NO_PROGRESS
             if isinstance(command, RequestCall) and command.kind in OTHER_INSTANCES:
                 if command.operation not in self.registry.processes:
                     message = f"The process calls the process {command.operation}, which the application does not have."
                     return HaltRecord("operation-gone", message, b"{}")
-                if command.kind is CallKind.CHILD and _depth(batch, row) >= MOST_DEPTH:
+                if command.kind is CallKind.CHILD and _depth(turn.batch, row) >= MOST_DEPTH:
                     message = (
                         f"Processes call each other {MOST_DEPTH} deep; look for one that calls itself without an end."
                     )
@@ -218,6 +228,7 @@ class Advance:
                     row.id, renewed_seq=seq, generation=batch.instances.get(row.id).generation + 1, release=self.release
                 )
                 turn.notice(now_us, row.name, "begins anew")
+                turn = turn.in_chain(turn.cause.chain + 1)
             else:
                 self._carry_out(turn, batch.instances.get(row.id), command, recorded, position)
 
@@ -312,6 +323,10 @@ def _message(row: InstanceRow, event: MessagePublished) -> NewMessage:
     """What an instance has published, as it is stored."""
     uuid = new_uuid7(event.at_us)
     return NewMessage(uuid, event.message, event.key, event.value, event.at_us, event.expires_us, row.id, row.name)
+
+
+def _lengthens_a_chain(command: Command) -> bool:
+    return isinstance(command, RenewInstance) or (isinstance(command, RequestCall) and command.kind is CallKind.START)
 
 
 def _depth(batch: Batch, row: InstanceRow) -> int:

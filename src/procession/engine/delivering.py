@@ -74,7 +74,7 @@ class Delivering:
         turn.batch.deliveries.remove(row.id)
         cause = self._event(turn, row.position)
         origin = turn.batch.instances.get(row.origin)
-        turn = turn.caused_by(origin.name, at_us=row.at_us)
+        turn = turn.caused_by(origin.name, at_us=row.at_us).in_chain(row.chain)
         match DeliveryKind(row.kind):
             case DeliveryKind.MESSAGE:
                 self._bring_message(turn, row)
@@ -151,7 +151,8 @@ class Delivering:
             return Failure("KeyTaken", f"{holder.name} has the business key {key!r} already.")
         parent = (origin.id, cause.call) if is_child else (None, None)
         new = NewInstance(process, cause.input, title, origin.initiator, key, *parent)
-        row = begin_instance(turn, self.advance, new, at_us)
+        chained = turn if is_child else turn.in_chain(turn.cause.chain + 1)
+        row = begin_instance(chained, self.advance, new, at_us)
         suspend_as_others(turn, self.advance.live, row.id)
         return row.name
 

@@ -46,13 +46,15 @@ class Effects:
 class Cause:
     """Why things change: the number of the request that brought it, who gave it, and why.
 
-    Timers that are due by `at_us` go before what an instance does to another for this cause.
+    Timers that are due by `at_us` go before what an instance does to another for this cause. `chain` is that of the
+    delivery that is being applied.
     """
 
     request: int | None
     actor: str
     reason: str | None = None
     at_us: int = 0
+    chain: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,17 @@ class Turn:
 
     def caused_by(self, actor: str, *, at_us: int | None = None) -> "Turn":
         """The same turn, for what a part of the engine does in it, or another instance."""
-        return replace(self, cause=Cause(None, actor, at_us=self.cause.at_us if at_us is None else at_us))
+        at_us = self.cause.at_us if at_us is None else at_us
+        return replace(self, cause=Cause(None, actor, at_us=at_us, chain=self.cause.chain))
+
+    def in_chain(self, chain: int) -> "Turn":
+        """The same turn, so many instances after what came from outside."""
+        return replace(self, cause=replace(self.cause, chain=chain))
 
     def deliver(self, kind: DeliveryKind, origin: int, position: int, *, to: tuple[int | None, int | None]) -> None:
         """Note what an instance does to another, a target or the child of a call; `position` is the event that does it."""
         target, call = to
-        self.batch.deliveries.add(NewDelivery(kind, origin, target, call, position, self.cause.at_us))
+        self.batch.deliveries.add(NewDelivery(kind, origin, target, call, position, self.cause.at_us, self.cause.chain))
 
     def notice(self, at_us: int, instance: str, text: str, *, is_halt: bool = False, alarms: bool = False) -> None:
         """Tell watchers, once it is durable."""

@@ -37,7 +37,11 @@ class DeliveryKind(StrEnum):
 
 
 class DeliveryRow(NamedTuple):
-    """Something to be applied. `position` is the event that caused it; timers that are due by `at_us` go before it."""
+    """Something to be applied. `position` is the event that caused it; timers that are due by `at_us` go before it.
+
+    `chain` counts the instances that were begun on their own, or began anew, each by the one before, since something came
+    from outside: no time has passed in between.
+    """
 
     id: int
     kind: str
@@ -46,6 +50,7 @@ class DeliveryRow(NamedTuple):
     call: int | None
     position: int
     at_us: int
+    chain: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class NewDelivery:
     call: int | None
     position: int
     at_us: int
+    chain: int = 0
 
 
 @cache
@@ -92,7 +98,14 @@ class Deliveries:
     def add(self, new: NewDelivery) -> DeliveryRow:
         self._counters.delivery += 1
         row = DeliveryRow(
-            self._counters.delivery, str(new.kind), new.origin, new.target, new.call, new.position, new.at_us
+            self._counters.delivery,
+            str(new.kind),
+            new.origin,
+            new.target,
+            new.call,
+            new.position,
+            new.at_us,
+            new.chain,
         )
         self._rows.add(row.id, row)
         return row

@@ -330,6 +330,7 @@ delivery = _table(
     _whole("call", null=True),
     _reference("position", "event.position"),  # what caused it, and holds what is handed over
     _whole("at_us"),  # its place in time: timers due by then go before it
+    _whole("chain"),  # how often instances began by themselves what led to it, and no time passed
 )
 _index("delivery_origin", delivery, "origin", "call")
 _index("delivery_target", delivery, "target", where="target IS NOT NULL")

@@ -321,6 +321,7 @@ def _create_delivery() -> None:
         sa.Column("call", WHOLE, nullable=True),
         sa.Column("position", WHOLE, autoincrement=False, nullable=False),
         sa.Column("at_us", WHOLE, nullable=False),
+        sa.Column("chain", WHOLE, nullable=False),
         sa.ForeignKeyConstraint(["origin"], ["instance.id"]),
         sa.ForeignKeyConstraint(["position"], ["event.position"]),
         sa.ForeignKeyConstraint(["target"], ["instance.id"]),
