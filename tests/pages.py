@@ -2,12 +2,14 @@
 
 A block's first line says what becomes of it:
 
-    ```python leave.py     is written to that file
+    ```python leave.py     is written to that file, and run
     ```python              is run as a script
-    ```console             lines after `$ ` are run, one shell for the page; what follows each is its output
+    ```console             lines after `$ ` are run (`> ` continues one), in one shell for the page; what follows each is its output
 
 Output must show the given lines in this order; others may stand between. `…` is anything within a line; blanks count as one. A
 command that fails must be followed by its status: `(exit status 1)`. Blocks of other languages are not run.
+
+Two things differ from what a reader has, for speed: `procession` is forked from a process that has it imported, and `sleep` is short.
 """
 
 from __future__ import annotations
