@@ -18,7 +18,7 @@ from procession.engine.crash_points import CrashPoint
 from procession.engine.embedded import EngineOptions, open_engine
 from procession.services.application import open_application
 from procession.services.attention import CasesWanted, list_cases
-from procession.services.commands import CancelInstance, PauseSchedule, ResumeSchedule
+from procession.services.commands import CancelInstance, Pause, PauseSchedule, ResumeSchedule, Unpause
 from procession.services.hosting import Host
 from procession.services.reloading import load
 from procession.services.schedules import NoSuchSchedule, ScheduledStarts, ScheduleShown, list_schedules
@@ -222,6 +222,26 @@ def test_an_instance_that_has_the_business_key_already_is_what_the_time_started(
     (case,) = [case for case in list_cases(office.application, CasesWanted()).cases if case.kind == "schedule"]
     assert case.headline == "The schedule weekly could not start receive"
     assert "started nothing at 2026-03-23 07:00 UTC: receive-2 has the business key" in case.message
+
+
+def test_while_its_process_is_paused_nothing_is_started_and_somebody_is_told(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+
+    async def work() -> None:
+        async with office.at_work() as host:
+            await give(host, Pause("process", "receive", "run"))
+            await office.until(host, datetime(2026, 3, 2, 7, tzinfo=UTC))
+            assert started(host) == []
+            assert "The process receive is paused by ann" in office.listed().last_refused
+            assert [case.kind for case in list_cases(office.application, CasesWanted()).cases] == ["schedule"]
+            await give(host, Unpause("process", "receive"))
+            await host.engine.apply_due()
+            assert started(host) == [], "what was refused is not made up for"
+            await office.until(host, datetime(2026, 3, 9, 7, tzinfo=UTC))
+            assert len(started(host)) == 1
+
+    run(work())
+    assert office.listed().last_refused == ""
 
 
 @pytest.mark.parametrize("point", [CrashPoint.BEFORE_COMMIT, CrashPoint.AFTER_COMMIT, CrashPoint.AFTER_REPLY])

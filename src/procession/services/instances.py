@@ -44,7 +44,7 @@ async def start(desk: Desk, order: Order, command: StartInstance) -> Answer:
 def starting(new: NewInstance) -> Callable[[View], Decision]:
     """The decision to start an instance; where an open one has its business key and the same input, that one is it.
 
-    It refuses with `KeyTaken`.
+    It refuses with `KeyTaken`, or `IsPaused`.
     """
     process, key, encoded = new.process, new.business_key, new.input
 
