@@ -316,6 +316,35 @@ async def test_a_deadline_that_passes_first_leaves_the_message_for_whoever_asks_
 
 
 @pytest.mark.usefixtures("in_step")
+@process(owner=team)
+async def sell_within_days(order: str) -> list[int]:
+    async def within(days: int) -> int:
+        try:
+            async with deadline(f"{days} days"):
+                return (await receive(Payment, key=order)).amount
+        except TimeoutError:
+            return -days
+
+    return list(await together(within(1), within(2), within(5)))
+
+
+@pytest.mark.parametrize("how", ["awake", "asleep", "suspended"])
+async def test_a_message_overtakes_no_deadline_however_late_that_is_applied(host: Host, how: str) -> None:
+    world = await host.open(team, sell_within_days, Payment)
+    name = await world.start(sell_within_days, order="1")
+    if how == "suspended":
+        await world.give(SuspendInstance(name))
+    if how == "awake":
+        await world.pass_time("3 days")
+    else:
+        world.skip("3 days")
+    await send(world, "1", 30)
+    if how == "suspended":
+        await world.give(ResumeInstance(name))
+    await world.running.apply_due()
+    assert world.result(name) == [-1, -2, 30]
+
+
 async def test_a_request_and_its_reply_find_each_other(host: Host) -> None:
     world = await host.open(*ALL)
     asking = await world.start(ask, text="Open on Sunday")
