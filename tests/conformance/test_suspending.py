@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from procession import Function, after, process
+from procession import Function, after, deadline, process
 from procession.engine.contract import InstanceIsHalted
 from procession.engine.suspending import InstanceIsSuspended
 from procession.kernel import InstanceResumed
@@ -283,6 +283,48 @@ async def test_what_waits_for_a_halted_one_goes_on_waiting_where_it_is_mended_be
     assert len(world.waits("hurried-1").waiting_events) == 1
     await world.give(ResumeInstance(name))
     assert (world.result("hurried-1"), world.result(name)) == ("late", "late")
+
+
+GATE: list[asyncio.Event] = []
+
+
+@team.service(timeout="1 hour")
+async def slow(question: str) -> str:
+    await GATE[0].wait()
+    return question
+
+
+@pytest.mark.parametrize("how", ["awake", "suspended"])
+@pytest.mark.parametrize("main", ["alone", "above"])
+async def test_what_came_in_time_below_decides_above_although_both_stood_still_meanwhile(
+    host: Host, how: str, main: str
+) -> None:
+    GATE[:] = [asyncio.Event()]
+
+    @process(owner=team)
+    async def below(question: str) -> str:
+        return await slow(question)
+
+    @process(owner=team)
+    async def within_days(question: str) -> str:
+        try:
+            async with deadline("2 days"):
+                return await (slow(question) if main == "alone" else below(question))
+        except TimeoutError:
+            return "late"
+
+    world = await host.open(team, below, within_days)
+    name = await world.start(within_days, question="so?")
+    called = name if main == "alone" else "below-1"
+    await world.until(lambda: [call.state for call in world.waits(called).service_calls] == ["running"])
+    if how == "suspended":
+        await world.give(SuspendInstance(name))
+    GATE[0].set()
+    await world.until(lambda: not world.waits(called).service_calls)
+    await world.pass_time("3 days")
+    if how == "suspended":
+        await world.give(ResumeInstance(name))
+    assert world.result(name) == "so?"
 
 
 async def test_a_halted_one_of_a_paused_process_and_its_children_stand_still_once_it_is_mended(host: Host) -> None:

@@ -1,7 +1,7 @@
 """Has one request decided inside a batch, and puts the decision into rows."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from procession.engine import messages
@@ -43,6 +43,7 @@ from procession.store.receives import ReceiveRow
 from procession.store.requests import RequestRow
 from procession.store.service_calls import ServiceCallRow
 from procession.store.timers import TimerRow
+from procession.store.waiting import WaitingEventRow
 from procession.store.worklist import WorkItemRow
 
 
@@ -253,8 +254,7 @@ class Decider:
         elif isinstance(first, InstanceSuspended):
             suspend(turn, self.advance.live, row, first, stops_timers=decision.stops_timers)
         elif isinstance(first, InstanceResumed):
-            for each in resume(turn, self.advance.live, row, first):
-                self._apply_waiting(turn, each)
+            self._apply_waiting(turn, resume(turn, self.advance.live, row, first))
         elif row.state in STANDS_STILL:
             for event in decision.events:
                 let_wait(turn.batch, row.id, event)
@@ -269,26 +269,36 @@ class Decider:
         turn.notice(event.at_us, row.name, f"retried by {turn.cause.actor}")
         self.advance.apply(turn, row.id, (event,))
         suspend_as_others(turn, self.advance.live, row.id)
-        self._apply_waiting(turn, row.id)
+        self._apply_waiting(turn, [row.id])
 
-    def _apply_waiting(self, turn: Turn, instance: int) -> None:
-        """What came while the instance stood still, in the order in which it came, until it stands still again."""
+    def _apply_waiting(self, turn: Turn, instances: Sequence[int]) -> None:
+        """What came while these stood still, in the order in which it came, and what they do to each other over it.
+
+        One that stands still again keeps the rest. What an instance brings to itself over it comes after all this.
+        """
+        waiting = [each for instance in instances for each in turn.batch.waiting_events.of_instance(instance)]
+        for each in sorted(waiting, key=lambda row: row.id):
+            made_before = turn.batch.deliveries.last
+            self._apply_what_waited(turn.caused_by(ENGINE_ACTOR), each)
+            if turn.batch.deliveries.last > made_before:
+                self.delivering.apply_between(turn, made_before, to_itself=False)
+
+    def _apply_what_waited(self, turn: Turn, waiting: WaitingEventRow) -> None:
         batch, live = turn.batch, self.advance.live
-        for waiting in batch.waiting_events.of_instance(instance):
-            row = batch.instances.get(instance)
-            if row.state in STANDS_STILL:
-                return
-            batch.waiting_events.remove(waiting.id)
-            fitting: Event | None = replace(decode_event(waiting), at_us=row.now_us)
-            assert fitting is not None
-            try:
-                if row.state in GOES_ON:
-                    live.get(batch, row)
-                fitting = live.as_it_fits(instance, fitting)
-            except (Divergence, HaltInstance, ProcessIsGone):
-                pass  # it halts below, and keeps the event
-            if fitting is not None:
-                self.advance.apply(turn.caused_by(ENGINE_ACTOR), instance, (fitting,))
+        row = batch.instances.get(waiting.instance)
+        if row.state in STANDS_STILL:
+            return
+        batch.waiting_events.remove(waiting.id)
+        fitting: Event | None = replace(decode_event(waiting), at_us=row.now_us)
+        assert fitting is not None
+        try:
+            if row.state in GOES_ON:
+                live.get(batch, row)
+            fitting = live.as_it_fits(row.id, fitting)
+        except (Divergence, HaltInstance, ProcessIsGone):
+            pass  # it halts below, and keeps the event
+        if fitting is not None:
+            self.advance.apply(turn, row.id, (fitting,))
 
 
 def _why_it_stands(row: InstanceRow | None) -> str | None:

@@ -41,7 +41,7 @@ from procession.store.event_rows import decode_event
 from procession.store.instances import InstanceRow
 
 MOST_AT_ONCE = 64
-MOST_BETWEEN_TIMERS = 1_000
+MOST_BETWEEN_EVENTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Delivering:
     @property
     def timers(self) -> DueTimers:
         """How the timers due before something are fired."""
-        return DueTimers(self.advance, self._apply_between_timers)
+        return DueTimers(self.advance, self.apply_between)
 
     def apply_made_since(self, turn: Turn, last: int) -> None:
         """Apply what was made after delivery `last` in this batch; what is too much, or may not overtake, is left to due work."""
@@ -94,16 +94,23 @@ class Delivering:
                 parent = self._brought_up_to(turn, row.target, row.at_us, cause.at_us)
                 self._tell(turn, parent, _end_of_call(cause, row.call, max(cause.at_us, parent.now_us)))
 
-    def _apply_between_timers(self, turn: Turn, last: int) -> None:
-        if turn.effects.delivers:
-            self._apply_after(turn, last, MOST_BETWEEN_TIMERS)
+    def apply_between(self, turn: Turn, last: int, *, to_itself: bool = True) -> None:
+        """Apply what was made after delivery `last`, before the next event of those that are applied in this turn.
 
-    def _apply_after(self, turn: Turn, last: int, most: int) -> None:
+        What an instance brings to itself, a message or a result that comes late, may be left for later.
+        """
+        if turn.effects.delivers:
+            self._apply_after(turn, last, MOST_BETWEEN_EVENTS, to_itself=to_itself)
+
+    def _apply_after(self, turn: Turn, last: int, most: int, *, to_itself: bool = True) -> None:
         for _ in range(most):
             found = turn.batch.deliveries.next_after(last)
             if not found:
                 return
-            self.apply(turn, found[0])
+            if found[0].origin == found[0].target and not to_itself:
+                last = found[0].id
+            else:
+                self.apply(turn, found[0])
 
     def _event(self, turn: Turn, position: int) -> Event:
         found = turn.batch.events.find(position)
