@@ -239,3 +239,19 @@ def test_a_refused_answer_names_the_field_and_changes_nothing(shop: Terminal) ->
     assert shop.answer("work", "show", "1")["item"]["state"] == "offered"
     shop.succeed("work", "complete", "1", "approved=no", "remarks=sold out", "--as", "ann")
     assert shop.answer("show", "handle-1")["result"] == "sold out"
+
+
+def test_what_runs_no_code_of_an_instance_is_done_although_the_source_does_not_load(leave: Terminal) -> None:
+    for days in (1, 2, 3):
+        leave.succeed("start", "leave", f"days={days}", "reason=a", "--as", "ann")
+    with (leave.folder / "leave" / "process.py").open("a") as source:
+        source.write("\ndef (\n")
+    assert "process.py" in leave.fail("cancel", "leave-1")
+    leave.succeed("suspend", "leave-1")
+    leave.succeed("cancel", "leave-2", "--force", "--reason", "entered twice")
+    assert leave.answer("cancel", "--state", "running", "--force")["done"] == 1
+    assert {each["instance"]: each["state"] for each in leave.answer("list")["instances"]} == {
+        "leave-1": "suspended",
+        "leave-2": "cancelled",
+        "leave-3": "cancelled",
+    }

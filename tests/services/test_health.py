@@ -1,6 +1,7 @@
 """What `doctor` finds: each kind of thing that needs a person, by name and with the way on."""
 
 import json
+import shutil
 import sqlite3
 import time
 from dataclasses import replace
@@ -202,6 +203,16 @@ def test_a_defect_of_sqlite_that_touches_a_store_is_told(office: Made, monkeypat
     monkeypatch.setattr(health, "known_defects", lambda version: [defect])
     assert kinds(examine(office.application)) == ["sqlite"]
     monkeypatch.setattr(health, "known_defects", lambda version: [replace(defect, touches_us=False)])
+    assert examine(office.application).is_well
+
+
+def test_a_disk_with_next_to_nothing_left_is_told(office: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    there_is = shutil.disk_usage(office.application.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: there_is._replace(free=4096))
+    report = examine(office.application)
+    assert kinds(report) == ["disk"]
+    assert f"{office.application.store} is on has 0.0 MB left" in report.concerns[0].message
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: there_is._replace(free=10**9))
     assert examine(office.application).is_well
 
 

@@ -51,7 +51,7 @@ def test_the_tests_of_a_new_application_pass(tmp_path: Path) -> None:
     assert "2 passed" in run.stdout
 
 
-@pytest.mark.parametrize("name", ["json", "procession", "tests", "class", "1st", "söhne", "a" * 61, "a$b"])
+@pytest.mark.parametrize("name", ["json", "procession", "pytest", "tests", "class", "1st", "söhne", "a" * 61, "a$b"])
 def test_a_name_that_cannot_be_a_package_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnusableName):
         make_application(tmp_path / name)

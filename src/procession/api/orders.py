@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from procession.api.local_client import ConnectionLost, NobodyListens, send
 from procession.errors import ProcessionError, StoreLocked
 from procession.services.application import Application
-from procession.services.commands import Order
+from procession.services.commands import Order, runs_no_code
 from procession.store.lock import find_holder
 
 WAIT_SECONDS = 5.0
@@ -57,7 +58,7 @@ def _socket_of_engine(application: Application) -> Path | None:
 async def _by_own_engine(application: Application, order: Order) -> dict[str, Any]:
     from procession.services.hosting import Hosting, open_host
 
-    hosting = Hosting(runs_services=False, runs_timers=False)
+    hosting = Hosting(runs_services=False, runs_timers=False, runs_no_code=runs_no_code(order.command))
     async with open_host(application, hosting) as host:
         return await host.office.perform(order)
 
@@ -94,9 +95,13 @@ def give_many(application: Application, orders: Iterable[Order], answered: Answe
 async def _many_by_own_engine(application: Application, orders: Iterable[Order], answered: Answered) -> None:
     from procession.services.hosting import Hosting, open_host
 
-    hosting = Hosting(runs_services=False, runs_timers=False, wait_seconds=WAIT_SECONDS)
+    orders = iter(orders)
+    if (first := next(orders, None)) is None:
+        return
+    no_code = runs_no_code(first.command)  # they are all alike
+    hosting = Hosting(runs_services=False, runs_timers=False, runs_no_code=no_code, wait_seconds=WAIT_SECONDS)
     async with open_host(application, hosting) as host:
-        for order in orders:
+        for order in chain((first,), orders):
             try:
                 answer = await host.perform(order)
             except ProcessionError as refusal:

@@ -22,6 +22,9 @@ from procession.services.secrets import SecretSources
 from procession.services.settings import SETTINGS_FILE, Settings, Table, read_settings, read_table
 from procession.work.performers import Organisation, Performer
 
+FOREIGN_FOLDERS = frozenset({"site-packages", "dist-packages"})
+"""What a folder is called in which packages of others are installed."""
+
 
 class NoApplication(OperatorError):
     """There is no `procession.toml` in this folder or above it."""

@@ -289,6 +289,11 @@ Command = (
 )
 
 
+def runs_no_code(command: Command) -> bool:
+    """Whether none of the process's code runs for a command: then source that does not load is no hindrance to it."""
+    return isinstance(command, SuspendInstance | RecordBulk) or (isinstance(command, CancelInstance) and command.force)
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A command with who gives it and why. `client_id` makes a repeated order harmless: the first one's answer is given again."""

@@ -1,5 +1,6 @@
 """The health of an application: what is sound, and everything that needs a person, each with what to do about it."""
 
+import shutil
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +20,7 @@ from procession.store.invariants import check_invariants
 from procession.store.sqlite_defects import known_defects, sqlite_version
 
 MOST_LISTED = 50
+LEAST_FREE_BYTES = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ def examine(application: Application) -> HealthReport:
             concerns += _not_told(application, view)
             concerns += _messages(view)
             concerns += _clock(view)
+            concerns += _disk(application)
             if registry is not None:
                 concerns += _missing_operations(view, registry)
         replayed = _replayed(application, readers, registry, concerns)
@@ -186,6 +189,21 @@ def _clock(view: View) -> list[Concern]:
             "wall clock",
             distrust,
             "Set the clock right, or accept it as it is with `procession doctor --accept-clock` while the engine runs.",
+        )
+    ]
+
+
+def _disk(application: Application) -> list[Concern]:
+    """A disk that is full, or soon will be: on it nothing is acknowledged."""
+    free = shutil.disk_usage(application.store.parent).free
+    if free >= LEAST_FREE_BYTES:
+        return []
+    return [
+        Concern(
+            "disk",
+            str(application.store.parent),
+            f"The disk that {application.store} is on has {free / 1_000_000:.1f} MB left.",
+            "Make space there: once it is full, every command is refused. What was acknowledged is not lost.",
         )
     ]
 

@@ -13,7 +13,7 @@ from procession.engine.dispatcher import NotProvided
 from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engine
 from procession.engine.suspending import PAUSES
 from procession.engine.turn import Notice
-from procession.errors import ProcessionError
+from procession.errors import AuthorError, ProcessionError
 from procession.kernel import InstanceState
 from procession.language.provided import Provisions
 from procession.services.application import Application
@@ -26,6 +26,7 @@ from procession.services.reloading import Loaded, SourceNotTaken, is_newer_on_di
 from procession.services.resources import opened
 from procession.services.schedules import ScheduledStarts
 from procession.services.scopes import paused_in
+from procession.services.stored_source import load_stored
 from procession.services.telling import AttentionTeller
 from procession.store import OpenOptions
 
@@ -47,6 +48,9 @@ class Hosting:
     """Whether somebody is told of what newly waits for a person."""
     clock: Clock = field(default_factory=SystemClock)
     is_for_debugging: bool = False
+    runs_no_code: bool = False
+    """Nothing that is wanted runs code of the instance it is about, so where the source on disk does not load, the last one
+    that ran will do."""
 
 
 class Host:
@@ -168,7 +172,7 @@ async def open_host(application: Application, hosting: Hosting) -> AsyncIterator
     """
     if hosting.is_for_debugging:
         let_debuggers_in()
-    loaded = load(application)
+    loaded = _loaded(application, hosting)
     hosts: list[Host] = []
 
     def watch(notice: Notice) -> None:
@@ -194,6 +198,16 @@ async def open_host(application: Application, hosting: Hosting) -> AsyncIterator
                 yield hosts[0]
         finally:
             await engine.close()
+
+
+def _loaded(application: Application, hosting: Hosting) -> Loaded:
+    try:
+        return load(application)
+    except AuthorError:
+        stored = load_stored(application) if hosting.runs_no_code else None
+        if stored is None:
+            raise
+        return stored
 
 
 @asynccontextmanager

@@ -13,14 +13,13 @@ from types import ModuleType
 from procession.engine.releases import Release, release_of
 from procession.errors import AuthorError, ProcessionError
 from procession.language.registry import Registry
-from procession.services.application import Application
+from procession.services.application import FOREIGN_FOLDERS, Application
 from procession.services.limiting import limits_of
 from procession.services.scheduling import Schedule, schedules_of
 from procession.services.sources import files_on_disk
 from procession.work.performers import Organisation
 
 Modules = Mapping[str, ModuleType]
-_FOREIGN_FOLDERS = frozenset({"site-packages", "dist-packages"})
 
 
 class SourceNotTaken(AuthorError):
@@ -124,7 +123,7 @@ def _is_of(application: Application, name: str, module: ModuleType | None) -> bo
     return (
         path.is_relative_to(application.folder)
         and not path.is_relative_to(sys.prefix)
-        and not _FOREIGN_FOLDERS & set(path.parts)
+        and not FOREIGN_FOLDERS & set(path.parts)
     )
 
 

@@ -8,10 +8,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from procession.errors import PerformerError
+from procession.services.application import FOREIGN_FOLDERS
 
 LONGEST_NAME = 60
 
@@ -96,6 +98,8 @@ def _package_name(name: str) -> str:
         why = f"{name!r} cannot be the name of a Python package."
     elif package in sys.stdlib_module_names or package == "procession":
         why = f"A package called {package!r} would hide the one that Python or Procession itself uses."
+    elif _is_installed(package):
+        why = f"A package called {package!r} is installed, and this one would hide it."
     elif package == "tests":
         why = "A package called 'tests' would lie where its own tests do."
     if why:
@@ -103,6 +107,11 @@ def _package_name(name: str) -> str:
             why, subject=name, remedy='Choose letters, digits and "-", for example "leave". Nothing was written.'
         )
     return package
+
+
+def _is_installed(package: str) -> bool:
+    folders = [folder for folder in sys.path if Path(folder).name in FOREIGN_FOLDERS]
+    return PathFinder.find_spec(package, folders) is not None
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The source that a running engine runs, loaded from the store: for commands beside it, whatever is on disk meanwhile."""
+"""Source loaded from the store: what a running engine runs, or the last one ran, whatever is on disk meanwhile."""
 
 import importlib
 import json
@@ -11,11 +11,15 @@ from importlib.util import spec_from_loader
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from procession.engine.releases import Release
 from procession.language.registry import Registry
 from procession.services.application import Application, is_test
-from procession.services.reloading import forget_modules, restore_modules
+from procession.services.limiting import limits_of
+from procession.services.reloading import Loaded, forget_modules, restore_modules
+from procession.services.scheduling import schedules_of
 from procession.services.sources import files_on_disk
-from procession.store import View
+from procession.store import View, open_readers
+from procession.store.releases import ReleaseRow
 
 
 def find_stored(application: Application, view: View, release: int) -> Registry | None:
@@ -24,9 +28,7 @@ def find_stored(application: Application, view: View, release: int) -> Registry 
     This Python then has that source for the application's modules, unless it had them before.
     """
     row = view.release(release)
-    digests: dict[str, str] = {} if row is None else json.loads(row.manifest).get("modules", {})
-    texts = {name: view.source(bytes.fromhex(digest)) for name, digest in digests.items()}
-    sources = {name: text for name, text in texts.items() if text is not None}
+    sources = {} if row is None else _sources_of(view, row)
     if not sources:
         return None
     before = forget_modules(application)
@@ -44,6 +46,31 @@ def find_stored(application: Application, view: View, release: int) -> Registry 
         sys.meta_path.remove(finder)
         if before:
             restore_modules(application, before)
+
+
+def load_stored(application: Application) -> Loaded | None:
+    """The application on the source that came last into the store. None where there is none, or it does not load by itself."""
+    if not application.store.exists():
+        return None
+    readers = open_readers(application.store)
+    try:
+        with readers.snapshot() as view:
+            newest = view.newest_release()
+            registry = None if newest is None else find_stored(application, view, newest.id)
+            if newest is None or registry is None:
+                return None
+            release = Release(_sources_of(view, newest))
+    finally:
+        readers.close()
+    schedules = schedules_of(application, registry)
+    limits_of(application.settings, registry)
+    return Loaded(registry, application.load_organisation(), schedules, release, {})
+
+
+def _sources_of(view: View, release: ReleaseRow) -> dict[str, str]:
+    digests: dict[str, str] = json.loads(release.manifest).get("modules", {})
+    texts = {name: view.source(bytes.fromhex(digest)) for name, digest in digests.items()}
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 class _StoredModules(MetaPathFinder, Loader):

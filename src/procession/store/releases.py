@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import NamedTuple
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from procession.kernel.site import Frame, Site
@@ -45,6 +45,7 @@ _KEEP_SOURCE = Prepared(
 )
 _RELEASE = select_where(schema.release, "id")
 _RELEASE_BY_DIGEST = select_where(schema.release, "digest")
+_NEWEST_RELEASE = Prepared(select(schema.release).order_by(schema.release.c.id.desc()).limit(1))
 _SOURCE = select_where(schema.source, "digest")
 _SITE = select_where(schema.site, "id")
 _SITE_BY_DIGEST = select_where(schema.site, "release", "digest")
@@ -75,6 +76,12 @@ def find_release(connection: Connection, release: int) -> ReleaseRow | None:
 def find_release_by_digest(connection: Connection, digest: bytes) -> ReleaseRow | None:
     """The release with this digest."""
     values = _RELEASE_BY_DIGEST.run(connection, digest).fetchone()
+    return None if values is None else ReleaseRow(*values)
+
+
+def find_newest_release(connection: Connection) -> ReleaseRow | None:
+    """The release that came last; None where nothing ran yet."""
+    values = _NEWEST_RELEASE.run(connection).fetchone()
     return None if values is None else ReleaseRow(*values)
 
 

@@ -17,6 +17,7 @@ from procession.store.receives import ReceiveRow, read_receives
 from procession.store.releases import (
     ReleaseRow,
     SiteRow,
+    find_newest_release,
     find_release,
     find_release_by_digest,
     find_site,
@@ -143,6 +144,10 @@ class View:
 
     def release(self, release: int) -> ReleaseRow | None:
         return find_release(self._connection, release)
+
+    def newest_release(self) -> ReleaseRow | None:
+        """The release that came last; None where nothing ran yet."""
+        return find_newest_release(self._connection)
 
     def release_by_digest(self, digest: bytes) -> ReleaseRow | None:
         return find_release_by_digest(self._connection, digest)
