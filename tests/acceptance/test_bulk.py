@@ -82,10 +82,18 @@ def test_halted_instances_are_retried_by_their_error(shop: Terminal) -> None:
 
 
 def test_a_running_engine_does_it_and_one_that_is_refused_is_told(leaves: Terminal) -> None:
-    leaves.succeed("work", "claim", "2", "--as", "bob")
+    source = leaves.folder / "leave" / "process.py"
+    text = source.read_text()
+    source.write_text(text.replace('"enjoy" if', '"enjoy" if 1 / 0 and'))
+    for item in ("1", "2", "3"):
+        leaves.run("work", "complete", item, "yes", "--as", "bob")
+    source.write_text(text.replace("approve(days,", "approve(days + (days == 2),"))
     with leaves.serving():
-        assert leaves.answer("suspend", "--process", "leave")["done"] == 3
-        assert set(states(leaves).values()) == {"suspended"}
+        told = leaves.answer("retry", "--process", "leave", status=1)
+    assert (told["number"], told["done"], told["left"]) == (3, 2, 0)
+    (refusal,) = told["refused"]
+    assert "leave-2 does not replay on the present source" in refusal
+    assert states(leaves) == {"leave-1": "completed", "leave-2": "halted", "leave-3": "completed"}
 
 
 def test_ctrl_c_stops_after_the_present_one_and_says_how_to_go_on(

@@ -1,8 +1,6 @@
 """A recorded history as a test: exported from a store, replayed on the present source."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from procession import process
 from procession.services.histories import HistoryDiffers, NotAHistory, history_of_row
 from procession.testing import World
 from procession.testing import world as made
+from tests.acceptance.terminal import Terminal
 from tests.testing.leaving import approve, booked, leave, slip, team
 
 PROCESS = """
@@ -98,22 +97,17 @@ def test_what_is_no_history_is_refused_with_its_path(world: World, tmp_path: Pat
         world.replay(tmp_path / "none.json")
 
 
-def procession(folder: Path, *arguments: str) -> str:
-    command = [str(Path(sys.executable).with_name("procession")), *arguments]
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    return run.stdout + run.stderr
-
-
 @pytest.mark.slow
 def test_what_the_command_exports_replays_in_the_folder_it_was_exported_to(world: World, tmp_path: Path) -> None:
-    procession(tmp_path, "new", "replayed_leave")
+    Terminal(tmp_path).succeed("new", "replayed_leave")
     folder = tmp_path / "replayed_leave"
+    terminal = Terminal(folder)
     (folder / "replayed_leave" / "process.py").write_text(PROCESS)
-    procession(folder, "start", "leave", "days=3", "--as", "ann")
-    assert "leave-1 is completed" in procession(folder, "work", "complete", "1", "answer=yes", "--as", "bob")
-    told = procession(folder, "export", "history", "leave-1", "--output", "tests/leave-1.json")
+    terminal.succeed("start", "leave", "days=3", "--as", "ann")
+    assert "leave-1 is completed" in terminal.succeed("work", "complete", "1", "answer=yes", "--as", "bob")
+    told = terminal.succeed("export", "history", "leave-1", "--output", "tests/leave-1.json")
     assert told == "leave-1: 5 events written to tests/leave-1.json\n"
     document = json.loads((folder / "tests" / "leave-1.json").read_text())
     assert [event["kind"] for event in document["events"]][:2] == ["InstanceStarted", "CallRequested"]
     world.replay(folder / "tests" / "leave-1.json")
-    assert "There is no instance 'leave-9'" in procession(folder, "export", "history", "leave-9")
+    assert "There is no instance 'leave-9'" in terminal.fail("export", "history", "leave-9")
