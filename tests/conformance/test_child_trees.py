@@ -44,8 +44,6 @@ from procession.store import InstanceRow, WorkItemRow
 from tests.conformance.subject import SUBJECTS
 from tests.conformance.world import ENDED, Host, World
 
-MOST_INSTANCES = 12
-
 
 class Refused(ProcessFailed):
     pass

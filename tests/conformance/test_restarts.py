@@ -23,6 +23,7 @@ from procession.services.commands import (
     StartItem,
     WithdrawItem,
 )
+from tests.conformance.rebuilt import idle
 from tests.conformance.subject import Settings
 from tests.conformance.world import Host, World
 
@@ -91,27 +92,12 @@ async def purchase(amount: int) -> list[str]:
     return log
 
 
-@process(owner=team)
-async def idle() -> None:
-    await after("300 days")
-
-
 class Steps:
     """What people, programs and time do, one step after the other."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.name = ""
-
-    async def settled(self) -> None:
-        """No attempt runs any more, and none is due."""
-        now_us = self.world.clock.wall_us()
-
-        def nothing_runs() -> bool:
-            calls = self.world.waits(self.name).service_calls
-            return all(c.state == "attention" or (c.state == "due" and c.due_us > now_us) for c in calls)
-
-        await self.world.until(nothing_runs)
 
     def item(self, what: str) -> int:
         with self.world.view() as view:
@@ -191,7 +177,7 @@ async def lived(
     steps = Steps(world)
     for number, step in enumerate(steps.all()):
         await step()
-        await steps.settled()
+        await steps.world.until_settled(steps.name)
         if evicted:
             await world.start(idle)  # there is room in memory for one instance
         if number in restarts:

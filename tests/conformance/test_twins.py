@@ -21,17 +21,6 @@ from tests.conformance.world import Host, World
 NOT_COMPARED = {"uuid"}
 
 
-async def settled(world: World, names: list[str]) -> None:
-    """No attempt runs, and none is due."""
-    now_us = world.clock.wall_us()
-
-    def nothing_runs() -> bool:
-        calls = [call for name in names for call in world.waits(name).service_calls]
-        return all(c.state == "attention" or (c.state == "due" and c.due_us > now_us) for c in calls)
-
-    await world.until(nothing_runs)
-
-
 class Twins:
     """What is done to both worlds; `walk` thinks of it, and looks at the one that is left in peace."""
 
@@ -85,7 +74,7 @@ class Twins:
         kinds: list[Callable[[], Awaitable[None]]] = [self.order, self.restart, self.change_source, self.pass_time]
         await self.chance.choices(kinds, [20, 4, 1, 3])[0]()
         for world in self.both:
-            await settled(world, self.walk.names)
+            await world.until_settled(*self.walk.names)
 
     def compare(self) -> None:
         """Nothing that is recorded differs, but what is random by design."""

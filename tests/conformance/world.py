@@ -245,6 +245,16 @@ class World:
             await self.until(lambda: all(call.state != "running" for call in self.waits(instance).service_calls))
             await self.pass_time("1 second")
 
+    async def until_settled(self, *instances: str) -> None:
+        """Let attempts end, until none runs and none is due."""
+        now_us = self.clock.wall_us()
+
+        def nothing_runs() -> bool:
+            calls = [call for instance in instances for call in self.waits(instance).service_calls]
+            return all(call.state == "attention" or (call.state == "due" and call.due_us > now_us) for call in calls)
+
+        await self.until(nothing_runs)
+
     async def until_ended(self, instance: str) -> None:
         await self.until(lambda: self.state(instance) in ENDED)
 

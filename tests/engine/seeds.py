@@ -36,10 +36,6 @@ async def first_of(what: str) -> str:
     return " ".join([each.result() for each in done])
 
 
-class Enough(Exception):
-    """Ends a group before all of it is done."""
-
-
 async def until_enough() -> str:
     """One member fails on purpose, inside; the group cancels the others, which ask something more as they go."""
 

@@ -28,7 +28,6 @@ async def divide(by: int) -> str:
     pages = await read(str(by))
     return f"first {pages // by}"
 """
-DIVIDE = ("pages // by", "pages // 1.")
 
 
 @pytest.fixture
