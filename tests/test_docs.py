@@ -56,6 +56,17 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     assert broken == []
 
 
+def test_every_page_is_reached_by_links_from_the_first_one() -> None:
+    reached, to_read = set(), [ROOT / "docs" / "README.md"]
+    while to_read:
+        page = to_read.pop()
+        if page not in reached:
+            reached.add(page)
+            targets = re.findall(r"\]\(([^)#\s]+\.md)", page.read_text(encoding="utf-8"))
+            to_read += [(page.parent / target).resolve() for target in targets]
+    assert [page_name(page) for page in PAGES if page not in reached and page.name != "template.md"] == ["README.md"]
+
+
 def headings(page: Path) -> set[str]:
     """The anchors of a page, as they are made from its headings."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
