@@ -138,6 +138,24 @@ async def doze(days: str) -> str:
     return "rested"
 
 
+@process(owner=team)
+async def watching(order: str) -> str:
+    call = tidy.request(order)
+    await call.started()
+    said = await confirm("it has begun")
+    return f"{said}, {await call}"
+
+
+@process(owner=team)
+async def watching_taken(order: str) -> str:
+    call = deliver.request(order)
+    await call.started()
+    try:
+        return await call
+    except OperationFailed as error:
+        return error.message
+
+
 ALL = (
     team,
     decided,
@@ -154,6 +172,8 @@ ALL = (
     launch,
     countdown,
     endless,
+    watching,
+    watching_taken,
 )
 
 

@@ -24,6 +24,7 @@ from procession.kernel import (
     CallFailed,
     CallKind,
     CallRequested,
+    CallStarted,
     CallWithdrawn,
     ChildEnded,
     Event,
@@ -239,6 +240,11 @@ def check_calls(world: World, row: InstanceRow, children: list[InstanceRow]) -> 
         ends = [
             e for e in history if not isinstance(e, CallRequested) and getattr(e, "call", None) == child.parent_call
         ]
+        if ends and isinstance(ends[0], CallStarted):
+            del ends[0]
+        else:  # nobody was there any more to be told that it has begun, or stands still
+            assert was_forced or row.state == "suspended" or [type(end) for end in ends][:1] == [CallWithdrawn]
+        assert not any(isinstance(end, CallStarted) for end in ends)
         if child.state not in ENDED:
             assert [type(end) for end in ends] in ([], [CallWithdrawn])
             continue

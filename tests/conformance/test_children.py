@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from procession.kernel import ChildEnded, InstanceCompleted
+from procession.kernel import CallStarted, ChildEnded, InstanceCompleted
 from procession.services.commands import CancelInstance
 from tests.conformance.families import (
     announce,
@@ -19,6 +19,8 @@ from tests.conformance.families import (
     launch,
     opened,
     start,
+    watching,
+    watching_taken,
 )
 from tests.conformance.world import Host
 
@@ -35,7 +37,13 @@ async def test_a_process_that_calls_a_process_waits_for_it_and_has_its_result(ho
 
     assert world.result("deliver-1") == "A-1 delivered"
     assert world.result(name) == "A-1 delivered"
-    assert world.kinds(name) == ["InstanceStarted", "CallRequested", "CallCompleted", "InstanceCompleted"]
+    assert world.kinds(name) == [
+        "InstanceStarted",
+        "CallRequested",
+        "CallStarted",
+        "CallCompleted",
+        "InstanceCompleted",
+    ]
 
 
 @pytest.mark.usefixtures("in_step")
@@ -178,6 +186,33 @@ async def test_a_process_may_call_itself(host: Host) -> None:
 
     assert world.result(name) == 20
     assert world.state("countdown-21") == "completed"
+
+
+@pytest.mark.usefixtures("in_step")
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_call_of_a_child_has_started_when_the_child_has_begun(host: Host, restarted: bool) -> None:
+    world = await opened(host)
+
+    name = await start(world, watching, order="A-1")
+    if restarted:
+        await world.restart()
+    assert CallStarted(world.row("tidy-1").started_us, 1, None) in world.history(name)
+    await complete(world, name, "seen")
+    await complete(world, "tidy-1", True, of="check")
+    await complete(world, "tidy-1", True, of="clean_up")
+
+    assert world.result(name) == "seen, checked"
+
+
+@pytest.mark.usefixtures("in_step")
+async def test_whoever_waits_for_the_start_of_a_child_that_cannot_begin_goes_on(host: Host) -> None:
+    world = await opened(host)
+
+    await start(world, buy, order="A-1")
+    name = await start(world, watching_taken, order="A-1")
+
+    assert "deliver-1 has the business key" in str(world.result(name))
+    assert "CallStarted" not in world.kinds(name)
 
 
 @pytest.mark.usefixtures("in_step")

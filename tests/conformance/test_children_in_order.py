@@ -26,6 +26,7 @@ from tests.conformance.families import (
     start,
     team,
     tidy,
+    watching,
 )
 from tests.conformance.world import Host
 
@@ -47,6 +48,21 @@ async def test_a_child_that_begins_while_its_parent_is_suspended_stands_still_wi
     await complete(world, "deliver-2", True)
 
     assert world.result("buy-2") == "A-1 delivered"
+
+
+async def test_a_parent_that_stands_still_is_told_afterwards_that_its_child_has_begun(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("procession.engine.delivering.MOST_AT_ONCE", 0)
+    world = await opened(host)
+
+    second = Request("suspend", "ann", lambda view: suspension(view, 1, "", stops_timers=False), instance=1)
+    name, _ = await asyncio.gather(world.start(watching, order="A-1"), world.running.submit(second))
+    await world.running.apply_due()
+    assert (world.state("tidy-1"), world.waits(name).items) == ("suspended", ())
+    await world.give(ResumeInstance(name))
+
+    assert world.item(name).title == "Confirm"
 
 
 @pytest.mark.usefixtures("in_step")

@@ -22,6 +22,7 @@ from procession.kernel import (
     CallFailed,
     CallKind,
     CallRequested,
+    CallStarted,
     CallWithdrawn,
     CancellationRequested,
     Divergence,
@@ -127,7 +128,7 @@ class Delivering:
         return turn.batch.instances.get(instance)
 
     def _start(self, turn: Turn, origin: InstanceRow, cause: Event) -> None:
-        """Begin a child, or an instance on its own; one that cannot begin is told to the call."""
+        """Begin a child, or an instance on its own, and tell the call: that it has begun, cannot begin, or its name."""
         assert isinstance(cause, CallRequested)
         is_child = cause.kind is CallKind.CHILD
         if is_child and origin.state in ENDED_STATES:
@@ -136,7 +137,9 @@ class Delivering:
         told = self._begun(turn, origin, cause, at_us)
         if isinstance(told, Failure):
             self._tell(turn, turn.batch.instances.get(origin.id), CallFailed(at_us, cause.call, told, None))
-        elif not is_child:
+        elif is_child:
+            self._tell(turn, turn.batch.instances.get(origin.id), CallStarted(at_us, cause.call, None))
+        else:
             name = name_codec().encode(told)
             self._tell(turn, turn.batch.instances.get(origin.id), CallCompleted(at_us, cause.call, name, None))
 
@@ -200,9 +203,9 @@ class Delivering:
         self._tell(turn, target, CallCompleted(at_us, row.call, message.payload, None))
 
     def _tell(
-        self, turn: Turn, row: InstanceRow, event: CallCompleted | CallFailed | CallWithdrawn | LateResult
+        self, turn: Turn, row: InstanceRow, event: CallStarted | CallCompleted | CallFailed | CallWithdrawn | LateResult
     ) -> None:
-        """A call to another instance has ended: the one that asked goes on, or has it wait while it stands still."""
+        """A call to another instance has begun or ended: the one that asked goes on, or has it wait while it stands still."""
         if row.state in ENDED_STATES:
             return
         if row.state not in GOES_ON:

@@ -12,6 +12,7 @@ from procession.engine.watchdog import Watchdog
 from procession.errors import OperatorError
 from procession.kernel import (
     CallKind,
+    CallStarted,
     CancellationRequested,
     ChildEnded,
     Event,
@@ -148,7 +149,7 @@ class LiveInstances:
         if call in instance.open_calls:
             return event
         if call in instance.ending_children:
-            return ChildEnded(event.at_us, call)
+            return None if isinstance(event, CallStarted) else ChildEnded(event.at_us, call)
         return late_result(event) if call in instance.late_calls else None
 
     def withdrew_child(self, number: int, call: int) -> bool:
