@@ -35,7 +35,7 @@ async def search(places: int) -> str:
     return "nowhere"
 
 
-@process(owner=team)
+@process(owner=team, title="month {month}")
 async def subscription(month: int = 1) -> str:
     attribute(month=month)
     if await look(month):
@@ -60,6 +60,7 @@ async def test_a_subscription_goes_on_for_years_as_one_instance_with_a_short_his
     for month in range(2, 14):
         await world.complete(name, False)
         assert world.attributes(name) == {"month": month}
+        assert world.row(name).title == f"month {month}"
         if month == 7:
             await world.restart(team, subscription)
     row = world.row(name)

@@ -14,9 +14,10 @@ from procession.kernel import NotUndone
 from procession.language.operations import Task
 from procession.language.process import Process
 from procession.language.registry import Registry
+from procession.people import Selection, role
 from procession.services.commands import CancelInstance, FailCall, RetryCall, SkipCall
 from procession.services.repairs import NoOpenCall
-from tests.conformance.world import Host, World, module_of
+from tests.conformance.world import Host, Settings, World, module_of
 
 shop = Function("Shop", owner="ann@acme.example")
 did: list[str] = []
@@ -189,6 +190,69 @@ async def test_what_is_noted_outlives_a_renewal_and_a_renaming(host: Host) -> No
     assert world.item(name).operation == "Club.hand_back"
     await world.complete(name, "here", "sue")
     assert world.state(name) == "cancelled"
+
+
+async def test_what_undoes_is_offered_to_whom_and_due_when_the_operation_says(host: Host) -> None:
+    club = Function("Club", owner="ann@acme.example")
+
+    @club.task()
+    async def plain(what: str) -> str: ...
+
+    @club.task()
+    async def ruled(what: str) -> str: ...
+
+    @ruled.performers
+    def for_shop(what: str) -> Selection:
+        return role("Shop")
+
+    @club.service()
+    async def lend(what: str) -> str:
+        return what
+
+    @lend.undo
+    @club.task()
+    async def take_back(what: str) -> str: ...
+
+    @take_back.performers
+    def for_team(what: str) -> Selection:
+        return role("Team")
+
+    @process(owner=club)
+    async def member(run: int) -> None:
+        if run == 1:
+            await lend("key")
+            compensate(ruled, "b")
+            compensate(plain.options(by=role("Shop"), due="2 days"), "a")
+            await member.renew(2)
+        await plain("wait")
+
+    world = await host.open(club, member)
+    name = await world.start(member, run=1)
+    await world.until(lambda: world.waits(name).items)
+    await world.restart(club, member)
+    await world.give(CancelInstance(name))
+    for operation, whom in (("Club.plain", "Shop"), ("Club.ruled", "Shop"), ("Club.take_back", "Team")):
+        item = world.item(name)
+        assert (item.operation, item.role) == (operation, whom)
+        assert item.due_us == (item.requested_us + 2 * 86_400 * 1_000_000 if operation == "Club.plain" else None)
+        await world.complete(name, "done", "sue" if whom == "Shop" else "ann")
+    assert world.state(name) == "cancelled"
+
+
+async def test_one_that_fails_undoes_however_long_its_history_is(host: Host) -> None:
+    @process(owner=shop)
+    async def long() -> None:
+        compensate(tell, "them")
+        for _ in range(3):
+            await go_on()
+        raise ProcessFailed("over")
+
+    world = await host.open(shop, long, settings=Settings(events_limit=10))
+    name = await world.start(long)
+    for _ in range(3):
+        await world.complete(name, True, "sue")
+    await world.complete(name, "they know", "sue")
+    assert world.state(name) == "failed"
 
 
 def test_an_undo_takes_the_result_of_its_service_and_nothing_else() -> None:

@@ -23,7 +23,7 @@ async def reserve(name: str) -> object:
 
 async def booking() -> str:
     await reserve("hotel")
-    kernel.compensate(CallKind.TASK, "tell", b'"them"')
+    kernel.compensate(kernel.Compensation(CallKind.TASK, "tell", b'"them"'))
     await asyncio.gather(reserve("train"), reserve("car"))
     if await op("sure?") == "no":
         raise ProcessFailed("not sure")
@@ -132,7 +132,7 @@ def test_the_order_of_undoing_is_the_order_of_doing_turned_round(steps: list[str
     async def main() -> None:
         for n, step in enumerate(steps):
             if step == "said":
-                kernel.compensate(CallKind.TASK, f"undo {n}", b"1")
+                kernel.compensate(kernel.Compensation(CallKind.TASK, f"undo {n}", b"1"))
                 continue
             try:
                 await reserve(str(n))

@@ -21,7 +21,7 @@ async def worker(ran: list[str]) -> None:
 
 def test_finish_ends_the_instance_from_any_branch_and_no_clean_up_does_anything() -> None:
     async def main() -> str:
-        kernel.compensate(CallKind.TASK, "undo", b"1")
+        kernel.compensate(kernel.Compensation(CallKind.TASK, "undo", b"1"))
         asyncio.create_task(worker([]))
         asyncio.create_task(finisher())
         return str(await op("root"))
@@ -133,7 +133,7 @@ def test_an_instance_that_renews_for_ever_halts_and_says_so() -> None:
 def test_what_is_to_be_undone_carries_over_a_renewal() -> None:
     async def main(n: int) -> None:
         if n == 1:
-            kernel.compensate(CallKind.TASK, "undo", b'"x"')
+            kernel.compensate(kernel.Compensation(CallKind.TASK, "undo", b'"x"'))
             await kernel.renew(b"[2]")
         await op("a")
 
@@ -155,7 +155,7 @@ def test_what_a_clean_up_notes_while_the_run_is_discarded_is_not_carried_over() 
                 await kernel.renew(b"[2]")
         finally:
             if n == 1:
-                kernel.compensate(CallKind.TASK, "undo", b'"x"')
+                kernel.compensate(kernel.Compensation(CallKind.TASK, "undo", b'"x"'))
         await op("a")
 
     case = Driven(main, 1)

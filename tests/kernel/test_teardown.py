@@ -57,6 +57,27 @@ def test_branches_are_closed_newest_first() -> None:
     assert said == ["c", "b", "a", "main"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_a_clean_up_would_run_side_by_side_never_begins_and_nobody_is_told_of_it() -> None:
+    async def helper(inner: Coroutine[Any, Any, Any]) -> None:
+        await inner
+
+    async def main() -> None:
+        try:
+            await op("a")
+        finally:
+            await asyncio.gather(helper(helper(op("b"))), helper(op("c")))
+
+    told: list[object] = []
+    before, sys.unraisablehook = sys.unraisablehook, told.append
+    try:
+        started(main).close()
+        gc.collect()
+    finally:
+        sys.unraisablehook = before
+    assert told == []
+
+
 def test_what_a_clean_up_asks_for_in_a_teardown_is_silenced() -> None:
     said: list[str] = []
 

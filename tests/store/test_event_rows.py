@@ -21,6 +21,7 @@ from procession.kernel.events import (
     CallWithdrawn,
     CancellationRequested,
     ChildEnded,
+    Compensation,
     Event,
     Failure,
     FailureRecorded,
@@ -50,6 +51,9 @@ calls = st.integers(1, 10**6)
 people = st.none() | texts
 lines = st.binary().map(lambda text: text.replace(b"\n", b""))
 failures = st.builds(Failure, texts, texts, st.none() | st.binary(), st.integers(0, 99), st.booleans())
+compensations = st.builds(
+    Compensation, st.sampled_from(CallKind), texts, lines, st.none() | texts, st.none() | times, st.none() | times
+)
 events = st.one_of(
     st.builds(InstanceStarted, times, st.binary()),
     st.builds(
@@ -80,7 +84,7 @@ events = st.one_of(
     st.builds(CancellationRequested, times, texts),
     st.builds(InstanceSuspended, times, texts),
     st.builds(NotUndone, times, calls, texts, texts),
-    st.builds(Renewed, times, lines, calls, st.lists(st.tuples(texts, texts, lines), max_size=3).map(tuple)),
+    st.builds(Renewed, times, lines, calls, st.lists(compensations, max_size=3).map(tuple)),
     st.builds(InstanceResumed, times, times),
     st.builds(InstanceCancelled, times, texts, st.booleans()),
 )
@@ -164,8 +168,8 @@ EXAMPLES: dict[Event, tuple[bytes, bytes | None]] = {
         b'{"at":5,"call":null,"kind":"NotUndone","request":7,"undoing":3,"operation":"Shop.release"}',
         b"too late",
     ),
-    Renewed(5, b"[1]", 9, (("task", "Team.tell", b"{}"),)): (
-        b'{"at":5,"call":null,"kind":"Renewed","request":7,"next_call":9,"undo":[["task","Team.tell"]]}',
+    Renewed(5, b"[1]", 9, (Compensation(CallKind.TASK, "Team.tell", b"{}", "Board", None, 8),)): (
+        b'{"at":5,"call":null,"kind":"Renewed","request":7,"next_call":9,"undo":[["task","Team.tell","Board",null,8]]}',
         b"[1]\n{}",
     ),
     InstanceSuspended(5, "audit"): (b'{"at":5,"call":null,"kind":"InstanceSuspended","request":7}', b"audit"),

@@ -143,14 +143,14 @@ class Advance:
             ) from fault
 
     def _apply_one(self, turn: Turn, row: InstanceRow, event: Event) -> HaltRecord | None:
-        if row.seq - row.renewed_seq >= self.events_limit and not _has_no_limit(row, event):
-            message = (
-                f"The history has {row.seq - row.renewed_seq:,} events, and the limit is {self.events_limit:,}. Raise the limit and retry, "
-                "or cancel it by force; a process that loops for years should end, and start another."
-            )
-            return HaltRecord("history-limit", message, b"{}")
         try:
             live = self.live.get(turn.batch, row)
+            if row.seq - row.renewed_seq >= self.events_limit and not _has_no_limit(live, event):
+                message = (
+                    f"The history has {row.seq - row.renewed_seq:,} events, and the limit is {self.events_limit:,}. Raise the "
+                    "limit and retry, or cancel it by force; a process that loops for years should end, and start another."
+                )
+                return HaltRecord("history-limit", message, b"{}")
             kind = _kind_of_call(live, event)
             outcome = self.live.at_work(row.id, row.seq + 1, lambda: live.advance(event), name=row.name)
             if outcome.halt is not None:
@@ -227,10 +227,16 @@ class Advance:
                 batch.instances.change(
                     row.id, renewed_seq=seq, generation=batch.instances.get(row.id).generation + 1, release=self.release
                 )
+                self._name_anew(turn, row, command.input)
                 turn.notice(now_us, row.name, "begins anew")
                 turn = turn.in_chain(turn.cause.chain + 1)
             else:
                 self._carry_out(turn, batch.instances.get(row.id), command, recorded, position)
+
+    def _name_anew(self, turn: Turn, row: InstanceRow, payload: bytes) -> None:
+        process = self.registry.find_process(row.process)
+        assert process is not None, "it has just run"
+        turn.batch.instances.change(row.id, title=process.title_for(process.inputs.decode(payload)))
 
     def _carry_out(self, turn: Turn, row: InstanceRow, command: Command, recorded: Event, position: int) -> None:
         match command:
@@ -353,9 +359,9 @@ def _note_lost(turn: Turn, row: InstanceRow, event: LateResult) -> None:
     _note_not_undone(turn, row, lost)
 
 
-def _has_no_limit(row: InstanceRow, event: Event) -> bool:
+def _has_no_limit(live: Instance, event: Event) -> bool:
     """To fail and to cancel is possible however long the history is."""
-    return row.cancelling_us is not None or isinstance(event, CallFailed | CancellationRequested)
+    return live.unwinds or isinstance(event, CallFailed | CancellationRequested)
 
 
 def _kind_of_call(live: Instance, event: Event) -> CallKind | None:

@@ -17,7 +17,7 @@ def _present(kind: str, operation: str, registry: Registry) -> str:
 def in_present_names(event: Event, registry: Registry) -> Event:
     """An event of a history; an operation or process that was named otherwise then has its present name in it."""
     if isinstance(event, Renewed):
-        noted = ((kind, _present(kind, operation, registry), value) for kind, operation, value in event.compensations)
+        noted = (replace(each, operation=_present(each.kind, each.operation, registry)) for each in event.compensations)
         return replace(event, compensations=tuple(noted))
     if (
         isinstance(event, CallRequested)

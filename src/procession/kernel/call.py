@@ -10,13 +10,14 @@ import random as standard_random
 import sys
 from asyncio.events import _get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from dataclasses import replace
 from typing import Any, Generic, Never, TypeVar, cast
 from uuid import UUID
 
 from procession.errors import NotRenewed, OutsideProcess, Withdrawn
 
-from .commands import NO_TERMS, Compensation, Final, PublishMessage, SetAttributes, Terms
-from .events import CallKind, Failure
+from .commands import NO_TERMS, Final, PublishMessage, SetAttributes, Terms
+from .events import CallKind, Compensation, Failure
 from .instance import Instance
 from .loop import Ending, Entry, Loop
 from .site import site_from
@@ -177,14 +178,14 @@ def publish(message: str, key: str, value: bytes, *, expires_us: int) -> None:
         home.history.ask(PublishMessage(message, key, value, expires_us))
 
 
-def compensate(kind: CallKind, operation: str, input: bytes) -> None:  # noqa: A002 - the word of the events
+def compensate(undone: Compensation) -> None:
     """Has this done if the instance is cancelled or fails, before all that was said so far."""
     home = _home("compensate()")
     if home.dead or home.final is not None:
         return
     branch = home.current
     site = site_from(sys._getframe(1), () if branch is None else branch.created_at)
-    home.compensations.append(Compensation(kind, operation, input, site))
+    home.compensations.append(replace(undone, site=site))
 
 
 def runs(main: Callable[[bytes], Coroutine[Any, Any, object]]) -> bool:

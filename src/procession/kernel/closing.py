@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import AsyncGeneratorType
+from types import AsyncGeneratorType, CoroutineType
 from typing import Any
 
 from .site import await_chain
@@ -42,6 +42,16 @@ def close_for_good(coro: Any) -> bool:
         else:
             return True
     return False
+
+
+def drop_unbegun(coro: Any) -> None:
+    """Closes a coroutine that never ran, and those that it was given to await: closing it runs none of its code."""
+    frame = getattr(coro, "cr_frame", None)
+    given = [] if frame is None else [each for each in frame.f_locals.values() if isinstance(each, CoroutineType)]
+    coro.close()
+    for each in given:
+        if not each.cr_suspended and not each.cr_running:
+            drop_unbegun(each)
 
 
 def set_aside(coro: object) -> None:

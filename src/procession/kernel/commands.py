@@ -13,6 +13,7 @@ from .events import (
     CallKind,
     CallRequested,
     CallWithdrawn,
+    Compensation,
     Event,
     Failure,
     FailureRecorded,
@@ -34,16 +35,6 @@ class Terms(NamedTuple):
     offered_to: str | None = None
     undo: Callable[[bytes], Compensation] | None = None
     """What its result will be undone by, where that comes to be necessary."""
-
-
-@dataclass(frozen=True, slots=True)
-class Compensation:
-    """An operation that undoes something; `site` is where that was said."""
-
-    kind: CallKind
-    operation: str
-    input: bytes
-    site: Site = ()
 
 
 NO_TERMS = Terms()
@@ -138,7 +129,7 @@ class RenewInstance:
 
     input: bytes
     next_call: int
-    compensations: tuple[tuple[str, str, bytes], ...]
+    compensations: tuple[Compensation, ...]
 
 
 @dataclass(frozen=True, slots=True)

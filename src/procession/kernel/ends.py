@@ -6,8 +6,8 @@ from collections.abc import Generator
 from typing import Any
 
 from .branch import Branch
-from .commands import Compensation, RecordNotUndone, Terms
-from .events import Failure
+from .commands import RecordNotUndone, Terms
+from .events import Compensation, Failure
 from .loop import Ending, Entry, Loop
 
 UNDOING = "undo"
@@ -63,7 +63,8 @@ async def undo_all(loop: Loop, todo: list[Compensation]) -> None:
         each = todo.pop()
         branch.created_at = each.site
         call = Undoing(loop, each.kind, each.operation, True)
-        call.ask(each.input, Terms())
+        due_us = each.due_us if each.within_us is None else loop.now_us + each.within_us
+        call.ask(each.input, Terms(due_us, each.offered_to))
         ended = await call
         if not isinstance(ended, bytes):
             why = (

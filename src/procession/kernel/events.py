@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import get_args
 
+from .site import Site
+
 
 class CallKind(StrEnum):
     """Who ends a call: a person, a program, the clock, another instance (a child, or one started on its own), or a message."""
@@ -221,13 +223,29 @@ class NotUndone:
 
 
 @dataclass(frozen=True, slots=True)
+class Compensation:
+    """An operation that undoes something; `site` is where that was said, and is not carried over a renewal.
+
+    Work is offered to `offered_to`, and due at `due_us` or so long after it is asked for, if anything was said of that.
+    """
+
+    kind: CallKind
+    operation: str
+    input: bytes
+    offered_to: str | None = None
+    due_us: int | None = None
+    within_us: int | None = None
+    site: Site = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Renewed:
     """The instance began anew with this input. A replay may begin here: `next_call` is the number of its first call."""
 
     at_us: int
     input: bytes
     next_call: int
-    compensations: tuple[tuple[str, str, bytes], ...]
+    compensations: tuple[Compensation, ...]
 
 
 @dataclass(frozen=True, slots=True)

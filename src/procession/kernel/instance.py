@@ -18,7 +18,6 @@ from .closing import Teardown
 from .commands import (
     NOTHING_TO_DO,
     CancelInstance,
-    Compensation,
     CompleteInstance,
     FailInstance,
     Final,
@@ -30,7 +29,7 @@ from .commands import (
     RenewInstance,
 )
 from .ends import begin_to_undo, begin_unwinding, discard_all, settle_late, undo_all, undo_late, unwind
-from .events import CallEvent, CallKind, Event, is_recorded
+from .events import CallEvent, Compensation, Event, is_recorded
 from .history import Divergence, Program, kept_facts
 from .loop import ASKED_MEANWHILE, Ending, Entry, Loop, OpenCall, OpenCalls, Timer, Turn
 from .ordered import Chance
@@ -83,6 +82,11 @@ class Instance:
     def ending_children(self) -> frozenset[int]:
         """Calls that the program has withdrawn, and whose children have not ended yet."""
         return self._loop.ending
+
+    @property
+    def unwinds(self) -> bool:
+        """Whether it is cancelled, or fails, and only cleans up and undoes what it did."""
+        return self._loop.is_cancelling or self._loop.failure is not None
 
     @property
     def late_calls(self) -> frozenset[int]:
@@ -361,7 +365,7 @@ class Instance:
             if renewals > MOST_RENEWALS:
                 loop.fault = Fault("no-progress", RENEWS_FOR_EVER, None, None)
                 return
-            carried = tuple((str(each.kind), each.operation, each.input) for each in loop.compensations)
+            carried = tuple(replace(each, site=()) for each in loop.compensations)
             loop.history.ask(RenewInstance(final.value, self.next_call, carried))
             discard_all(loop)
             self._begin_anew(final.value)
@@ -372,8 +376,7 @@ class Instance:
                 self._settle()
                 return
             final = loop.final
-        for entry in tuple(loop.open.values()):
-            entry.end_by_program("the instance has finished")
+        loop.withdraw_all("the instance has finished")
         loop.history.ask(CompleteInstance(final.value))
         self.state = after(INSTANCE, self.state, events.InstanceCompleted, subject="the instance")
 
@@ -386,9 +389,7 @@ class Instance:
     def _renewed(self, event: events.Renewed) -> None:
         self.state = after(INSTANCE, self.state, events.Renewed, subject="the instance")
         self._loop.history.next_call = event.next_call
-        self._loop.compensations = [
-            Compensation(CallKind(kind), operation, payload) for kind, operation, payload in event.compensations
-        ]
+        self._loop.compensations = list(event.compensations)
         self._begin_anew(event.input)
 
     def _record_result(self) -> None:
@@ -415,8 +416,7 @@ class Instance:
                 if failure is None:
                     loop.halt_for_bug(error, unseen)
                     return
-        for entry in tuple(loop.open.values()):  # of callbacks or abandoned generators: nothing waits for them
-            entry.end_by_program("the instance has ended")
+        loop.withdraw_all("the instance has ended")  # of callbacks or abandoned generators: nothing waits for them
         if loop.ending or loop.late:
             loop.failure = failure
             self._record_result()

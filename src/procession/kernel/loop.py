@@ -18,8 +18,9 @@ from types import CodeType, FrameType
 from typing import Any, Never
 
 from .branch import EAGER_DEPTH, WAKING, Branch, BranchLoop, Waitable, enter_task, leave_task
-from .commands import Compensation, HaltInstance, RefusedInProcess, Terms, WithdrawCall
-from .events import CallKind, CallWithdrawn, Failure
+from .closing import drop_unbegun
+from .commands import HaltInstance, RefusedInProcess, Terms, WithdrawCall
+from .events import CallKind, CallWithdrawn, Compensation, Failure
 from .history import Program
 from .site import end_of_path
 from .transitions import CALL, TIMER, CallState, after
@@ -276,6 +277,11 @@ class Loop(BranchLoop):
             enter_task(self._outer, self._outer_task)
         self._outer = self._outer_task = self._outer_hooks = None
 
+    def withdraw_all(self, reason: str) -> None:
+        """Ends every call that is open."""
+        for entry in tuple(self.open.values()):
+            entry.end_by_program(reason)
+
     def run_dry(self) -> None:
         """Runs what is ready until nothing is, or until a fault stops it."""
         for each in self.ready:  # which grows meanwhile
@@ -316,12 +322,12 @@ class Loop(BranchLoop):
 
     def create_task(self, coro: Any, *, name: object = None, context: Context | None = None, **_later: object) -> Any:
         if self.dead:
-            coro.close()  # never started: closing it runs none of its code
+            drop_unbegun(coro)
             return Numbered(self)
         try:
             _refuse_originals(sys._getframe(1))
         except RefusedInProcess:
-            coro.close()
+            drop_unbegun(coro)
             raise
         branch = Branch(self, coro, self.current or self.root, context=context, name=name)
         if self.depth >= EAGER_DEPTH or (context is not None and _is_entered(context)):

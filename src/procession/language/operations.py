@@ -6,7 +6,7 @@ knows how its inputs and its result cross a hand-off, and what the performer is 
 
 import copy
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import MappingProxyType
@@ -176,6 +176,10 @@ class Operation(Signed[R], Generic[P, R]):
             self.kind, self.id, raw, decode=self._recorded, rebuild=self.errors.rebuild, terms=self._terms(raw)
         )
 
+    def undoing(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Compensation:
+        """This operation with these arguments, to be done when the instance undoes what it did."""
+        return Compensation(self.kind, self.id, self._written(args, kwargs))
+
     def _terms(self, raw: bytes) -> Terms:
         """What a call with these inputs asks for otherwise than is declared."""
         return NO_TERMS
@@ -242,11 +246,18 @@ class Personal(Operation[P, R], Generic[P, R, F]):
         if self.kind is not CallKind.TASK:
             raise self.declared.fault(f"`{option}` says who may do it, and no person does it.", "Leave it out.")
 
+    def undoing(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Compensation:
+        noted = super().undoing(args, kwargs)
+        return self._overrides.of_later(replace(noted, offered_to=self._offered_to(noted.input)))
+
     def _terms(self, raw: bytes) -> Terms:
+        return Terms(self._overrides.due_us(), self._offered_to(raw))
+
+    def _offered_to(self, raw: bytes) -> str | None:
         by = self._overrides.by
         if by is None and self._rules:
             by = chosen_by(self._rules[0], self.id, self.inputs.call(self.inputs.decode(raw)))
-        return Terms(self._overrides.due_us(), None if by is None else by.name)
+        return None if by is None else by.name
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> WorkCall[R]:
         """Asks for the operation at once and gives the call, as `Operation.request` does. `pick` takes it as an alternative."""
@@ -388,7 +399,7 @@ class Service(Operation[P, R]):
 
     def _undoing(self, value: bytes) -> Compensation:
         assert self._undo is not None
-        return Compensation(self._undo.kind, self._undo.id, self._undo._written((self._recorded(value),), {}))
+        return self._undo.undoing((self._recorded(value),), {})
 
     def loaded_with(self, resources: frozenset[str]) -> None:
         """Tells the service of which types the application has resources."""

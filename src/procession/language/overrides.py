@@ -51,6 +51,12 @@ class Overrides:
             return (self.due - _EPOCH) // _MICROSECOND
         return None if self.due is None else self.due.after(kernel.now_us())
 
+    def of_later(self, undone: kernel.Compensation) -> kernel.Compensation:
+        """The same of something that is asked for later, and due from then on."""
+        if isinstance(self.due, Duration):
+            return replace(undone, within_us=self.due.length_us)
+        return replace(undone, due_us=self.due_us())
+
 
 def checked_rule(rule: Any, parameters: tuple[str, ...], name: str) -> None:
     """Raises `NotDeclarable` for what cannot compute who may do an operation with these parameters."""

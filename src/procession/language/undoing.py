@@ -16,4 +16,4 @@ def compensate(operation: Operation[P, Any], /, *args: P.args, **kwargs: P.kwarg
         raise OutsideProcess(
             "compensate() was used where no instance runs.", subject="compensate", remedy="Use it in a process."
         )
-    kernel.compensate(operation.kind, operation.id, operation._written(args, kwargs))
+    kernel.compensate(operation.undoing(args, kwargs))

@@ -22,6 +22,7 @@ from procession.kernel.events import (
     CallWithdrawn,
     CancellationRequested,
     ChildEnded,
+    Compensation,
     Event,
     Failure,
     FailureRecorded,
@@ -144,8 +145,9 @@ def _cancelled(event: InstanceCancelled) -> _Parts:
 
 def _renewed(event: Renewed) -> _Parts:
     # The inputs are JSON texts without a line feed, as all that crosses: one line each, what begins the run first.
-    undone = b"".join(b"\n" + each for _, _, each in event.compensations)
-    named = json.dumps([[kind, operation] for kind, operation, _ in event.compensations], separators=(",", ":"))
+    undone = b"".join(b"\n" + each.input for each in event.compensations)
+    noted = [[each.kind, each.operation, each.offered_to, each.due_us, each.within_us] for each in event.compensations]
+    named = json.dumps(noted, separators=(",", ":"))
     return f',"next_call":{event.next_call},"undo":{named}', None, event.input + undone
 
 
@@ -226,7 +228,7 @@ def _decode_late_result(header: dict[str, Any], payload: bytes | None) -> Event:
 def _decode_renewed(header: dict[str, Any], payload: bytes | None) -> Event:
     first, *inputs = _present(payload).split(b"\n")
     named = zip(header["undo"], inputs, strict=True)
-    undone = tuple((kind, operation, each) for (kind, operation), each in named)
+    undone = tuple(Compensation(CallKind(kind), operation, each, *terms) for (kind, operation, *terms), each in named)
     return Renewed(header["at"], first, header["next_call"], undone)
 
 
