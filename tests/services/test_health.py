@@ -206,6 +206,18 @@ def test_a_defect_of_sqlite_that_touches_a_store_is_told(office: Made, monkeypat
     assert examine(office.application).is_well
 
 
+def test_a_store_that_was_removed_under_an_engine_is_told(office: Made) -> None:
+    held = StoreLock.acquire(office.application.store)
+    try:
+        held.announce("/run/somewhere")
+        office.application.store.unlink()
+        report = examine(office.application)
+    finally:
+        held.release()
+    assert kinds(report) == ["store"]
+    assert f"its store {office.application.store} is not there any more" in report.concerns[0].message
+
+
 def test_a_disk_with_next_to_nothing_left_is_told(office: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     there_is = shutil.disk_usage(office.application.folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: there_is._replace(free=4096))

@@ -101,6 +101,7 @@ def examine(application: Application) -> HealthReport:
     ]
     registry = _registry(application, concerns)
     if not application.store.exists():
+        concerns += _store_that_is_gone(application)
         return _report(application, version, defects, concerns)
     readers = open_readers(application.store)
     try:
@@ -142,6 +143,21 @@ def _check_store(application: Application, concerns: list[Concern]) -> tuple[Che
         for problem in invariant.problems:
             concerns.append(Concern("invariant", invariant.id, f"Not so: {invariant.says}. {problem}", remedy))
     return tuple(Check(each.id, each.says, each.verdict) for each in report.invariants)
+
+
+def _store_that_is_gone(application: Application) -> list[Concern]:
+    """An engine runs, and its store is not where it was: it acknowledges nothing."""
+    holder = find_holder(application.store)
+    if holder is None or holder.socket is None:
+        return []  # one that is only just making it does not listen yet
+    return [
+        Concern(
+            "store",
+            str(application.store),
+            f"An engine runs (process {holder.pid}), and its store {application.store} is not there any more.",
+            "End the engine, put the file or a backup in its place, and start the engine again.",
+        )
+    ]
 
 
 def _not_told(application: Application, view: View) -> list[Concern]:
