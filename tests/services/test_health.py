@@ -11,7 +11,7 @@ import pytest
 
 from procession.engine.clock import VirtualClock
 from procession.errors import NotAStore, StoreNotUsable
-from procession.services import health, replaying
+from procession.services import guarding, health, replaying
 from procession.services.application import open_application
 from procession.services.commands import CancelInstance, CompleteItem, SaveDraft, StartInstance
 from procession.services.health import HealthReport, examine
@@ -181,7 +181,7 @@ def test_an_endless_loop_on_the_source_on_disk_does_not_stop_the_examination(
     other = make_office(
         tmp_path, lambda text: text.replace("    attribute(length=len(letter))\n", "    while True:\n        pass\n")
     )
-    monkeypatch.setattr(replaying, "LIMIT_SECONDS", 0.05)
+    monkeypatch.setattr(guarding, "LIMIT_SECONDS", 0.05)
     report = examine(replace(other.application, store=office.application.store))
     assert kinds(report) == ["does not replay"]
     assert "endless loop" in report.concerns[0].message

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from procession.engine import asyncio_names, fences, interrupts, never_awaited
 from procession.engine.advance import EVENTS_LIMIT, Advance
@@ -34,6 +35,7 @@ from procession.language.registry import Registry
 from procession.store.opening import OpenOptions, Store, open_store
 
 log = logging.getLogger("procession.engine")
+R = TypeVar("R")
 
 CLOCK_ACCEPTED = "clock-accepted-behind-us"
 """Where the store keeps by how much a person accepted the wall clock to be behind its last request."""
@@ -194,7 +196,7 @@ class EmbeddedEngine:
         wake_records = WakeRecords(registry, self._options.limits)
         return Decider(Advance(registry, self._live, wake_records, release, self._options.events_limit))
 
-    def at_work(self, number: int, name: str, work: Callable[[], object]) -> object:
+    def at_work(self, number: int, name: str, work: Callable[[], R]) -> R:
         """Run an instance's code apart from the one that is alive: fenced and watched as that is."""
         return self._live.at_work(number, 0, work, name=name)
 

@@ -5,18 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from procession.engine import asyncio_names
 from procession.engine.differences import SUSPECTS, told_inputs
-from procession.engine.fences import fence_down, fence_up, install_fences
-from procession.engine.present_names import in_present_names
 from procession.errors import ProcessionError
-from procession.kernel import BranchStack, CallRequested, Divergence, HaltInstance, Instance, InstanceState
+from procession.kernel import BranchStack, CallRequested, Divergence, HaltInstance, InstanceState
 from procession.language.registry import Registry
 from procession.services.application import Application
+from procession.services.guarding import events_to_replay, replayed
 from procession.services.places import Places
 from procession.services.records import BranchShown, HaltShown, moment
 from procession.store import EventRow, InstanceRow, View, open_readers
-from procession.store.event_rows import decode_event
 from procession.store.releases import decode_site
 
 
@@ -46,7 +43,7 @@ def stacks_of(
     if row.ended_us is not None:
         return Stacks((), "none")
     try:
-        branches = _by_replay(row, history, places, view, load, with_variables=with_variables)
+        branches = _by_replay(row, places, view, load, with_variables=with_variables)
     except ReplayFailed as failed:
         recorded = _by_record(row, history, places, view)
         is_told = row.state == InstanceState.HALTED and not recorded  # its halt says why, and nothing follows
@@ -68,13 +65,7 @@ def _recorded_line(divergence: Divergence, places: Places, view: View) -> str:
 
 
 def _by_replay(
-    row: InstanceRow,
-    history: list[EventRow],
-    places: Places,
-    view: View,
-    load: Callable[[], Registry],
-    *,
-    with_variables: bool,
+    row: InstanceRow, places: Places, view: View, load: Callable[[], Registry], *, with_variables: bool
 ) -> tuple[BranchShown, ...]:
     try:
         registry = load()
@@ -83,22 +74,15 @@ def _by_replay(
         raise ReplayFailed(f"The application does not load: {error}") from error
     if process is None or row.secret is None:
         raise ReplayFailed(f"The process {row.process} is not in the application any more.")
-    install_fences()
-    asyncio_names.install()
-    instance = Instance(process.program(row.secret), seed=row.secret)
     try:
-        events = [in_present_names(decode_event(event), registry) for event in history]
-        fence_up(row.name)
-        try:
-            instance.replay(events)
-        finally:
-            fence_down()
-        stacks = [stack for stack in instance.branches() if stack.frames]
-        operations = {call: open_call.operation for call, open_call in instance.open_calls.items()}
-        return tuple(
-            places.branch_now(stack, operations.get(stack.waits_for or 0), with_variables=with_variables)
-            for stack in _worth_showing(stacks)
-        )
+        events = events_to_replay(view, row, registry)
+        with replayed(process.program(row.secret), row.secret, events, name=row.name) as (instance, _):
+            stacks = [stack for stack in instance.branches() if stack.frames]
+            operations = {call: open_call.operation for call, open_call in instance.open_calls.items()}
+            return tuple(
+                places.branch_now(stack, operations.get(stack.waits_for or 0), with_variables=with_variables)
+                for stack in _worth_showing(stacks)
+            )
     except Divergence as divergence:
         told = " ".join(
             filter(None, (divergence.message, _recorded_line(divergence, places, view), told_inputs(divergence)))
@@ -108,12 +92,6 @@ def _by_replay(
         raise ReplayFailed(f"The present source halts on its history: {halt.message}") from halt
     except ProcessionError as error:
         raise ReplayFailed(str(error)) from error
-    finally:
-        fence_up()
-        try:
-            instance.close()
-        finally:
-            fence_down()
 
 
 def _worth_showing(stacks: list[BranchStack]) -> list[BranchStack]:

@@ -4,14 +4,19 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from procession.engine.embedded import EmbeddedEngine
 from procession.errors import ProcessionError
 from procession.services.application import Application
+from procession.services.guarding import AtWork
 from procession.services.hosting import Host
 from procession.services.reloading import SourceNotTaken
 from procession.services.replaying import difference_of, running_to_replay
 from procession.services.settings import SETTINGS_FILE
 from procession.services.sources import files_on_disk
+
+R = TypeVar("R")
 
 LOOKS_EVERY_SECONDS = 0.5
 
@@ -96,11 +101,11 @@ class SourceFollower:
 
     async def _what_it_means(self, files: tuple[str, ...]) -> SourceNews:
         engine, registry = self._host.engine, self._host.loaded.registry
-        candidates = running_to_replay(engine.store.readers, engine.release)
+        candidates = running_to_replay(engine.store.readers, registry, engine.release)
         behind = []
         for row, history in candidates.chosen:
             await asyncio.sleep(0)  # what comes in meanwhile need not wait for all of them
-            why = difference_of(registry, row, history, lambda row, work: engine.at_work(row.id, row.name, work))
+            why = difference_of(registry, row, history, _at_work_in(engine, row.id))
             if why is not None:
                 behind.append(Behind(row.name, why))
         return SourceNews(files, "", candidates.running, len(candidates.chosen), tuple(behind))
@@ -112,6 +117,13 @@ class SourceFollower:
     def _shown(self, paths: Iterable[Path]) -> tuple[str, ...]:
         folder = self._application.folder
         return tuple(sorted(str(path.relative_to(folder) if path.is_relative_to(folder) else path) for path in paths))
+
+
+def _at_work_in(engine: EmbeddedEngine, number: int) -> AtWork:
+    def at_work(name: str, work: Callable[[], R], /) -> R:
+        return engine.at_work(number, name, work)
+
+    return at_work
 
 
 def _stamp_of(path: Path) -> tuple[int, ...]:

@@ -3,9 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from procession.engine import asyncio_names
-from procession.engine.fences import PROCESS_LOGGER, fence_down, fence_up, install_fences
-from procession.engine.present_names import in_present_names
+from procession.engine.fences import PROCESS_LOGGER
 from procession.kernel import (
     GOES_ON,
     CallWithdrawn,
@@ -15,7 +13,6 @@ from procession.kernel import (
     Divergence,
     FailInstance,
     HaltInstance,
-    Instance,
     Outcome,
     PublishMessage,
     RecordFailure,
@@ -27,8 +24,8 @@ from procession.kernel import (
     WithdrawCall,
 )
 from procession.language.registry import Registry
+from procession.services.guarding import events_to_replay, replayed
 from procession.store import InstanceRow, View
-from procession.store.event_rows import decode_event
 from procession.store.worklist import WorkItemRow
 from procession.work.worklist import withdraw
 
@@ -59,21 +56,15 @@ def _consequences(view: View, registry: Registry, row: InstanceRow, event: CallW
     process = registry.find_process(row.process)
     if process is None or row.secret is None:
         return (f"halts {row.name}: its process {row.process} is not in the application any more",)
-    install_fences()
-    asyncio_names.install()
-    history = [in_present_names(decode_event(each), registry) for each in view.history(row.id)]
-    copy = Instance(process.program(row.secret), seed=row.secret)
+    history = events_to_replay(view, row, registry)
     notes = logging.getLogger(PROCESS_LOGGER)
     was_silent, notes.disabled = notes.disabled, True
-    fence_up(row.name)
     try:
-        copy.replay(history)
-        return _told(copy.advance(event), row)
+        with replayed(process.program(row.secret), row.secret, history, name=row.name) as (copy, at_work):
+            return _told(at_work(row.name, lambda: copy.advance(event)), row)
     except (Divergence, HaltInstance) as fault:
         return (f"halts {row.name}: {fault}",)
     finally:
-        copy.close()
-        fence_down()
         notes.disabled = was_silent
 
 

@@ -2,12 +2,9 @@
 
 from typing import Any
 
-from procession.engine import asyncio_names
 from procession.engine.contract import Decision, View
-from procession.engine.fences import fence_down, fence_up, install_fences
-from procession.engine.present_names import in_present_names
 from procession.errors import PerformerError
-from procession.kernel import CallCompleted, Divergence, HaltInstance, Instance
+from procession.kernel import CallCompleted, Divergence, HaltInstance
 from procession.language.boxes import BOX, adding, box_codec, closing
 from procession.language.codec import ValueCodec
 from procession.language.filling_in import parsed
@@ -15,9 +12,9 @@ from procession.language.names import normal_name
 from procession.language.registry import Registry
 from procession.services.commands import AddToGroup, CloseGroup, Order
 from procession.services.desk import Answer, Desk
+from procession.services.guarding import events_to_replay, replayed
 from procession.store import InstanceRow
 from procession.store import View as StoreView
-from procession.store.event_rows import decode_event
 
 
 class NoSuchGroup(PerformerError):
@@ -58,24 +55,14 @@ def codec_of_group(view: StoreView, registry: Registry, row: InstanceRow, name: 
     process = registry.find_process(row.process)
     if name not in open_ones or process is None or row.secret is None:
         raise _no_group(row, name, open_ones)
-    install_fences()
-    asyncio_names.install()
-    history = [
-        in_present_names(decode_event(each), registry)
-        for each in view.history(row.id, after=max(0, row.renewed_seq - 1))
-    ]
-    copy = Instance(process.program(row.secret), seed=row.secret)
-    fence_up(row.name)
+    history = events_to_replay(view, row, registry)
     try:
-        copy.replay(history)
-        found = box_codec(copy, name)
+        with replayed(process.program(row.secret), row.secret, history, name=row.name) as (copy, _):
+            found = box_codec(copy, name)
     except (Divergence, HaltInstance) as fault:
         raise NoSuchGroup(
             f"{row.name} cannot be replayed here: {fault}", subject=row.name, remedy="`procession doctor` says more."
         ) from fault
-    finally:
-        copy.close()
-        fence_down()
     if found is None:
         raise _no_group(row, name, open_ones)
     return found

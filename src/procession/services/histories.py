@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from procession.engine import asyncio_names
-from procession.engine.fences import fence_down, fence_up, install_fences
 from procession.engine.present_names import in_present_names
 from procession.errors import AuthorError, PerformerError, StoreDamaged
-from procession.kernel import Divergence, Event, HaltInstance, Instance
+from procession.kernel import Divergence, Event, HaltInstance
 from procession.language.registry import Registry
 from procession.services.application import Application, find_application
 from procession.services.desk import NoSuchInstance
+from procession.services.guarding import replayed
 from procession.services.naming import find_instance
 from procession.store import EventRow, InstanceRow, open_readers
 from procession.store.event_rows import ErasedPayload, decode_event
@@ -151,26 +150,14 @@ def replay_history(history: RecordedHistory, registry: Registry | None, *, near:
     process = registry.find_process(history.process)
     if process is None:
         raise _differs(history, f"The application has no process {history.process!r} any more.")
-    install_fences()
-    asyncio_names.install()
-    instance = Instance(process.program(history.secret), seed=history.secret)
+    events = [in_present_names(event, registry) for event in _decoded(history)]
     try:
-        events = [in_present_names(event, registry) for event in _decoded(history)]
-        fence_up(history.instance)
-        try:
-            instance.replay(events)
-        finally:
-            fence_down()
+        with replayed(process.program(history.secret), history.secret, events, name=history.instance):
+            pass
     except Divergence as divergence:
         raise _differs(history, divergence.message) from divergence
     except HaltInstance as halt:
         raise _differs(history, halt.message) from halt
-    finally:
-        fence_up()
-        try:
-            instance.close()
-        finally:
-            fence_down()
 
 
 def _application_at(near: Path) -> Application:
