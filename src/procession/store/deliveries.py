@@ -116,14 +116,16 @@ class Deliveries:
     def next_after(self, after: int, *, limit: int = 1) -> list[DeliveryRow]:
         """The next to be applied, in the order in which they were made."""
         found = _AFTER.run(self._connection, after, limit + self._rows.unwritten_count)
-        rows = self._rows.overlay(((values[0], values) for values in found), lambda row: row.id > after)
-        return sorted(rows, key=lambda row: row.id)[:limit]
+        return self._rows.overlay(found, lambda row: row.id > after)[:limit]
+
+    def next_made_after(self, last: int) -> DeliveryRow | None:
+        """The next of those that were made after that one in this batch: it need not be looked for in the store."""
+        return self._rows.new_after(last)
 
     def of_origin(self, instance: int) -> list[DeliveryRow]:
         """What this instance has done to others and is not applied yet."""
         found = _OF_ORIGIN.run(self._connection, instance)
-        rows = self._rows.overlay(((values[0], values) for values in found), lambda row: row.origin == instance)
-        return sorted(rows, key=lambda row: row.id)
+        return self._rows.overlay(found, lambda row: row.origin == instance)
 
     def remove(self, delivery: int) -> None:
         """It is applied in this batch, or there is nothing to apply any more."""

@@ -121,9 +121,9 @@ class Events:
         return found
 
     def find(self, position: int) -> EventRow | None:
-        for row in self._rows:
-            if row[0] == position:
-                return EventRow(*row)  # type: ignore[arg-type]
+        own = self._counters.position - len(self._rows)  # those of the batch follow each other
+        if position > own:
+            return EventRow(*self._rows[position - own - 1]) if position <= self._counters.position else None  # type: ignore[arg-type]
         return find_event(self._connection, position)
 
     def write(self) -> int:

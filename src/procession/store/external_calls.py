@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, or_, select, text
 
@@ -111,16 +110,16 @@ class ExternalCalls:
     def find_open(self, instance: int, call: int) -> ExternalCallRow | None:
         """The row that stands for this call, unless it has ended."""
         found = _OF_CALL.run(self._connection, instance, call)
-        rows = self._overlay(found, lambda row: row.instance == instance and row.call == call)
+        rows = self._rows.overlay(found, lambda row: row.instance == instance and row.call == call)
         return rows[0] if rows else None
 
     def of_instance(self, instance: int) -> list[ExternalCallRow]:
-        return self._overlay(_OF_INSTANCE.run(self._connection, instance), lambda row: row.instance == instance)
+        return self._rows.overlay(_OF_INSTANCE.run(self._connection, instance), lambda row: row.instance == instance)
 
     def offered(self, operation: str, now_us: int, *, limit: int) -> list[ExternalCallRow]:
         """Those of an operation that may be fetched, the oldest first; none of an instance that stands still in the store."""
         found = _OFFERED.run(self._connection, operation, now_us, limit + self._rows.unwritten_count)
-        return self._overlay(
+        return self._rows.overlay(
             found, lambda row: row.operation == operation and row.state(now_us) is ExternalState.OFFERED
         )[:limit]
 
@@ -157,12 +156,6 @@ class ExternalCalls:
 
     def write(self) -> int:
         return self._rows.write()
-
-    def _overlay(
-        self, found: Iterable[Sequence[Any]], wanted: Callable[[ExternalCallRow], bool]
-    ) -> list[ExternalCallRow]:
-        rows = self._rows.overlay(((values[0], values) for values in found), wanted)
-        return sorted(rows, key=lambda row: row.id)
 
 
 def read_external_calls(connection: Connection, instance: int) -> list[ExternalCallRow]:

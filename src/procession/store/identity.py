@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Table
 
 from procession.store.connections import Connection
 from procession.store.statements import Prepared, delete_by_key, insert_into, select_where, update_by_key
 
-K = TypeVar("K", bound=Hashable)
+
+class _Key(Hashable, Protocol):
+    def __lt__(self, other: Any, /) -> bool: ...
+
+
+K = TypeVar("K", bound=_Key)
 R = TypeVar("R", bound=NamedTuple)
 
 
@@ -24,6 +29,8 @@ class RowStatements(Generic[R]):
         self._table = table
         self._columns = columns
         self._key = tuple(column.name for column in table.primary_key)
+        assert columns[: len(self._key)] == self._key, f"the key of {table.name} does not stand first"
+        self.key_of: Callable[[Sequence[Any]], Any] = itemgetter(*range(len(self._key)))
         self._updates: dict[frozenset[str], tuple[Prepared, Callable[[R], tuple[Any, ...]]]] = {}
         self.find = select_where(table, *self._key)
         self.insert = insert_into(table)
@@ -108,17 +115,22 @@ class Identity(Generic[K, R]):
         rows = self._rows
         return [(key, rows[key]) for key in (*self._new, *self._changed)]
 
-    def overlay(self, found: Iterable[tuple[K, Any]], wanted: Callable[[R], bool]) -> list[R]:
-        """Rows that a query found, as the batch has them now, and its own that fit as well."""
+    def overlay(self, found: Iterable[Sequence[Any]], wanted: Callable[[R], bool]) -> list[R]:
+        """Rows that a query found, as the batch has them now, and its own that fit as well; by key."""
         result: dict[K, R] = {}
-        for key, values in found:
+        for values in found:
+            key = self._statements.key_of(values)
             row = self.seen(key, values)
             if row is not None and wanted(row):
                 result[key] = row
         for key, row in self.touched():
             if wanted(row):
                 result[key] = row
-        return list(result.values())
+        return [result[key] for key in sorted(result)]
+
+    def new_after(self, key: K) -> R | None:
+        """The first record of the batch's own, not yet written, whose key is greater."""
+        return next((self._rows[each] for each in self._new if key < each), None)
 
     def write(self) -> int:
         """Writes what is new, changed and removed; says how many rows."""

@@ -283,9 +283,9 @@ class Instances:
     def _open_children(
         self, statement: Prepared, values: tuple[object, ...], wanted: Callable[[InstanceRow], bool]
     ) -> list[InstanceRow]:
-        found = ((row[0], row) for row in statement.run(self._connection, *values))
+        found = statement.run(self._connection, *values)
         rows = self._rows.overlay(found, lambda row: row.ended_us is None and wanted(row))
-        return [self._with_tail(row) for row in sorted(rows, key=lambda row: row.id)]
+        return [self._with_tail(row) for row in rows]
 
     def _find_where(
         self, statement: Prepared, values: tuple[object, ...], wanted: Callable[[InstanceRow], bool]

@@ -114,18 +114,18 @@ class Messages:
         """The oldest that is kept for this type and key and has not expired."""
         found = _KEPT_FOR.run(self._connection, type_name, key, now_us, 1 + self._rows.unwritten_count)
         rows = self._rows.overlay(
-            ((values[0], values) for values in found),
+            found,
             lambda row: (
                 row.state == MessageState.KEPT and row.type == type_name and row.key == key and row.expires_us > now_us
             ),
         )
-        return min(rows, key=lambda row: row.id, default=None)
+        return rows[0] if rows else None
 
     def expired(self, by_us: int, *, limit: int) -> list[MessageRow]:
         """Those kept for nobody whose time is over."""
         found = _EXPIRED.run(self._connection, by_us, limit + self._rows.unwritten_count)
         rows = self._rows.overlay(
-            ((values[0], values) for values in found),
+            found,
             lambda row: row.state == MessageState.KEPT and row.expires_us <= by_us,
         )
         return sorted(rows, key=lambda row: (row.expires_us, row.id))[:limit]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
 
@@ -57,20 +56,20 @@ class Receives:
     def find_open(self, instance: int, call: int) -> ReceiveRow | None:
         """The row that stands for this call, unless it has ended."""
         found = _OF_CALL.run(self._connection, instance, call)
-        rows = self._overlay(found, lambda row: row.instance == instance and row.call == call)
+        rows = self._rows.overlay(found, lambda row: row.instance == instance and row.call == call)
         return rows[0] if rows else None
 
     def of_instance(self, instance: int) -> list[ReceiveRow]:
-        return self._overlay(_OF_INSTANCE.run(self._connection, instance), lambda row: row.instance == instance)
+        return self._rows.overlay(_OF_INSTANCE.run(self._connection, instance), lambda row: row.instance == instance)
 
     def waiting_for(self, type_name: str, key: str) -> list[ReceiveRow]:
         """Those that wait for this type and key and that nothing is on its way to, the oldest first."""
         found = _WAITING.run(self._connection, type_name, key)
-        return self._overlay(found, lambda row: row.message is None and row.type == type_name and row.key == key)
+        return self._rows.overlay(found, lambda row: row.message is None and row.type == type_name and row.key == key)
 
     def awaiting(self, message: int) -> list[ReceiveRow]:
         """Those that this message is on its way to."""
-        return self._overlay(_OF_MESSAGE.run(self._connection, message), lambda row: row.message == message)
+        return self._rows.overlay(_OF_MESSAGE.run(self._connection, message), lambda row: row.message == message)
 
     def add(self, event: tuple[int, int, int], type_name: str, key: str, *, since_us: int) -> ReceiveRow:
         """A receive was asked for: `event` is its instance, its call, and the position of the request."""
@@ -92,10 +91,6 @@ class Receives:
 
     def write(self) -> int:
         return self._rows.write()
-
-    def _overlay(self, found: Iterable[Sequence[Any]], wanted: Callable[[ReceiveRow], bool]) -> list[ReceiveRow]:
-        rows = self._rows.overlay(((values[0], values) for values in found), wanted)
-        return sorted(rows, key=lambda row: row.id)
 
 
 def read_receives(connection: Connection, instance: int) -> list[ReceiveRow]:

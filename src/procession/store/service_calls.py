@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import NamedTuple, TypedDict, Unpack
 
 from sqlalchemy import bindparam, select
 
@@ -103,12 +102,13 @@ class ServiceCalls:
     def find_open(self, instance: int, call: int) -> ServiceCallRow | None:
         """The row that stands for this call, unless it has ended."""
         found = _OF_CALL.run(self._connection, instance, call)
-        rows = self._overlay(found, lambda row: row.instance == instance and row.call == call)
+        rows = self._rows.overlay(found, lambda row: row.instance == instance and row.call == call)
         return rows[0] if rows else None
 
     def of_instance(self, instance: int) -> list[ServiceCallRow]:
         found = _OF_INSTANCE.run(self._connection, instance)
-        return sorted(self._overlay(found, lambda row: row.instance == instance), key=lambda row: row.call)
+        rows = self._rows.overlay(found, lambda row: row.instance == instance)
+        return sorted(rows, key=lambda row: row.call)
 
     def due(self, by_us: int, *, limit: int, without: frozenset[str] = frozenset()) -> list[ServiceCallRow]:
         """Those whose next attempt may start by then, the longest due first; `without` those of these operations."""
@@ -120,7 +120,7 @@ class ServiceCalls:
             .order_by(_calls.due_us, _calls.id)
             .limit(limit + self._rows.unwritten_count)
         )
-        rows = self._overlay(
+        rows = self._rows.overlay(
             run_once(self._connection, wanted),
             lambda row: row.state == "due" and row.due_us <= by_us and row.operation not in without,
         )
@@ -130,7 +130,7 @@ class ServiceCalls:
         """Those in this state, by due time: `running` ones after a crash, those in `attention`."""
         # Rows of the batch may hide some of those found, so as many more are asked for.
         found = _IN_STATE.run(self._connection, state, by_us, limit + self._rows.unwritten_count)
-        rows = self._overlay(found, lambda row: row.state == state and row.due_us <= by_us)
+        rows = self._rows.overlay(found, lambda row: row.state == state and row.due_us <= by_us)
         return sorted(rows, key=lambda row: (row.due_us, row.id))[:limit]
 
     def add(self, new: NewServiceCall) -> ServiceCallRow:
@@ -163,8 +163,3 @@ class ServiceCalls:
 
     def write(self) -> int:
         return self._rows.write()
-
-    def _overlay(
-        self, found: Iterable[Sequence[Any]], wanted: Callable[[ServiceCallRow], bool]
-    ) -> list[ServiceCallRow]:
-        return self._rows.overlay(((values[0], values) for values in found), wanted)

@@ -60,13 +60,13 @@ class Timers:
     def of_instance(self, instance: int) -> list[TimerRow]:
         """The open timers of an instance, in the order in which they are to be applied: by due time, then call."""
         found = _OF_INSTANCE.run(self._connection, instance)
-        rows = self._rows.overlay(((values[:2], values) for values in found), lambda row: row.instance == instance)
+        rows = self._rows.overlay(found, lambda row: row.instance == instance)
         return sorted(rows, key=lambda row: (row.due_us, row.call))
 
     def due(self, by_us: int, *, limit: int) -> list[TimerRow]:
         """Timers of any instance that are due by then, the longest due first."""
         found = _DUE.run(self._connection, by_us, limit + self._rows.unwritten_count)
-        rows = self._rows.overlay(((values[:2], values) for values in found), lambda row: row.due_us <= by_us)
+        rows = self._rows.overlay(found, lambda row: row.due_us <= by_us)
         return sorted(rows, key=lambda row: (row.due_us, row.instance, row.call))[:limit]
 
     def add(self, instance: int, call: int, due_us: int) -> TimerRow:

@@ -45,8 +45,7 @@ class WaitingEvents:
     def of_instance(self, instance: int) -> list[WaitingEventRow]:
         """What waits for this instance, in the order in which it came."""
         found = _OF_INSTANCE.run(self._connection, instance)
-        rows = self._rows.overlay(((values[0], values) for values in found), lambda row: row.instance == instance)
-        return sorted(rows, key=lambda row: row.id)
+        return self._rows.overlay(found, lambda row: row.instance == instance)
 
     def add(self, instance: int, event: NewEvent, *, at_us: int) -> WaitingEventRow:
         self._counters.waiting_event += 1

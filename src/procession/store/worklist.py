@@ -170,7 +170,7 @@ class WorkItems:
         """The item that stands for this call, unless it has ended."""
         found = _OF_CALL.run(self._connection, instance, call)
         open_rows = self._rows.overlay(
-            ((values[0], values) for values in found),
+            found,
             lambda row: row.instance == instance and row.call == call and row.ended_us is None,
         )
         return self._with_tail(open_rows[0]) if open_rows else None
@@ -178,8 +178,7 @@ class WorkItems:
     def of_instance(self, instance: int) -> list[WorkItemRow]:
         """All items of an instance, ended ones too, oldest first."""
         found = _OF_INSTANCE.run(self._connection, instance)
-        rows = self._rows.overlay(((values[0], values) for values in found), lambda row: row.instance == instance)
-        return sorted(map(self._with_tail, rows), key=lambda row: row.id)
+        return list(map(self._with_tail, self._rows.overlay(found, lambda row: row.instance == instance)))
 
     def add(self, new: NewWorkItem) -> WorkItemRow:
         self._counters.item += 1
