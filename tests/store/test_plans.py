@@ -70,6 +70,9 @@ def prepared() -> Iterator[tuple[str, Prepared]]:
         if module not in (instances, worklist):  # instances and items are not deleted
             yield f"{module.__name__.rpartition('.')[2]}.delete", statements.delete
     yield "event_log._PAGE", event_log._PAGE
+    for number in (0, 2):
+        yield f"service_calls._due_without({number})", service_calls._due_without(number)
+        yield f"service_calls._next_due_without({number})", service_calls._next_due_without(number)
 
 
 @pytest.fixture

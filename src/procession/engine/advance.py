@@ -12,11 +12,14 @@ from procession.engine import messages
 from procession.engine.differences import told_in_full, told_with_lines
 from procession.engine.halting import HaltRecord, record_of_divergence, record_of_fault, record_of_halt
 from procession.engine.live import LiveInstances, ProcessIsGone
+from procession.engine.recording import let_wait
+from procession.engine.suspending import STANDS_STILL
 from procession.engine.turn import Turn
 from procession.engine.wake_records import WakeRecords
 from procession.errors import OperatorError
 from procession.kernel import (
     GOES_ON,
+    INSTANCE,
     CallEvent,
     CallFailed,
     CallKind,
@@ -31,17 +34,13 @@ from procession.kernel import (
     HaltInstance,
     Instance,
     InstanceCancelled,
-    InstanceCompleted,
-    InstanceFailed,
     InstanceHalted,
     InstanceStarted,
     InstanceState,
     LateResult,
     MessagePublished,
     PublishMessage,
-    RecordFailure,
     RecordNotUndone,
-    RecordResult,
     RenewInstance,
     RequestCall,
     SetAttributes,
@@ -113,6 +112,28 @@ class Advance:
             if halt is not None:
                 self._halt(turn, row, (event, *events[index + 1 :]), halt)
                 return
+
+    def bring(self, turn: Turn, row: InstanceRow, *events: Event) -> None:
+        """Apply events; where the instance stands still, have them wait."""
+        if row.state not in STANDS_STILL:
+            self.apply(turn, row.id, events)
+            return
+        for event in events:
+            let_wait(turn.batch, row.id, event)
+
+    def bring_late(self, turn: Turn, row: InstanceRow, event: Event) -> None:
+        """The same with one that others may have overtaken: it is applied as what it is by now, if it is anything."""
+        if row.state in ENDED_STATES:
+            return
+        fitting: Event | None = event
+        if row.state in GOES_ON:
+            try:
+                self.live.get(turn.batch, row)
+                fitting = self.live.as_it_fits(row.id, event)
+            except (Divergence, HaltInstance, ProcessIsGone):
+                pass  # it halts below, and keeps the event
+        if fitting is not None:
+            self.bring(turn, row, fitting)
 
     def cancel(self, turn: Turn, instance: int, event: InstanceCancelled) -> None:
         """End an instance by force: no author's code runs, all that it asked for is withdrawn."""
@@ -256,16 +277,12 @@ class Advance:
             case PublishMessage():
                 assert isinstance(recorded, MessagePublished)
                 messages.publish(turn, _message(row, recorded))
-            case RecordResult() | RecordFailure() | RenewInstance():
-                pass  # the event is all there is to it, and what a renewal changes is changed where its place is known
-            case CompleteInstance():
-                self._end(turn, row, recorded, position)
-            case FailInstance():
-                self._end(turn, row, recorded, position)
             case RecordNotUndone(call, operation, why):
                 _note_not_undone(turn, row, {"call": call, "operation": operation, "why": why, "at_us": recorded.at_us})
-            case CancelInstance():
+            case CompleteInstance() | FailInstance() | CancelInstance():
                 self._end(turn, row, recorded, position)
+            case _:
+                pass  # the event is all there is to it
 
     def _now_is(self, turn: Turn, row: InstanceRow, state: InstanceState, event: Event) -> None:
         """The instance goes on in another state."""
@@ -289,7 +306,7 @@ class Advance:
         turn.notice(at_us, row.name, f"halted: {halt.message}", is_halt=True, alarms=True)
 
     def _end(self, turn: Turn, row: InstanceRow, last: Event, position: int) -> None:
-        state, at_us = _STATE_AFTER[type(last)], last.at_us
+        state, at_us = INSTANCE[InstanceState.RUNNING][type(last)], last.at_us
         open_key = row.open_key if row.key_forever else None
         turn.batch.instances.change(row.id, state=state, ended_us=at_us, open_key=open_key, now_us=at_us)
         if self.live.late_calls(row.id):
@@ -298,20 +315,13 @@ class Advance:
         turn.notice(at_us, row.name, str(state))
         if row.parent is not None:
             turn.deliver(DeliveryKind.ENDED, row.id, position, to=(row.parent, row.parent_call))
-        children = turn.batch.instances.open_children(row.id)
+        children = turn.batch.instances.open_children(row.id) if self.live.may_have_children(row.id) else []
         if children:  # it did not wait for them: none of them is to clean up first
             for made in turn.batch.deliveries.of_origin(row.id):
                 if made.kind == DeliveryKind.CANCEL:
                     turn.batch.deliveries.remove(made.id)
         for child in children:
             turn.deliver(DeliveryKind.FORCE, row.id, position, to=(child.id, child.parent_call))
-
-
-_STATE_AFTER: dict[type, InstanceState] = {
-    InstanceCompleted: InstanceState.COMPLETED,
-    InstanceFailed: InstanceState.FAILED,
-    InstanceCancelled: InstanceState.CANCELLED,
-}
 
 
 def _of_unclear_class(registry: Registry, command: PublishMessage | RequestCall) -> HaltRecord | None:

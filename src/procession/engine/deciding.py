@@ -16,17 +16,13 @@ from procession.engine.contract import (
 )
 from procession.engine.delivering import Delivering
 from procession.engine.due_work import ENGINE_ACTOR
-from procession.engine.live import ProcessIsGone
-from procession.engine.recording import change_item, change_service, keep_request, let_wait, settle
+from procession.engine.recording import change_item, change_service, keep_request, settle
 from procession.engine.starting import begin_instance
 from procession.engine.suspending import STANDS_STILL, Suspension, resume, suspend, suspend_as_others
 from procession.engine.turn import Cause, Effects, Turn
 from procession.errors import PerformerError
 from procession.kernel import (
     GOES_ON,
-    Divergence,
-    Event,
-    HaltInstance,
     InstanceCancelled,
     InstanceResumed,
     InstanceState,
@@ -43,7 +39,6 @@ from procession.store.receives import ReceiveRow
 from procession.store.requests import RequestRow
 from procession.store.service_calls import ServiceCallRow
 from procession.store.timers import TimerRow
-from procession.store.waiting import WaitingEventRow
 from procession.store.worklist import WorkItemRow
 
 
@@ -181,7 +176,7 @@ class Decider:
             assert decision.about is not None
             settle(turn, turn.batch.instances.get(decision.about), decision.settles)
         for service in decision.services:
-            change_service(turn, service.row)
+            change_service(turn, service.row, of=self.advance.live.row_of(turn.batch, service.row.instance))
         for external in decision.externals:
             turn.batch.external_calls.change(external)
         for key, value in decision.keeps.items():
@@ -191,7 +186,7 @@ class Decider:
         if decision.publishes is not None:
             messages.publish(turn, replace(decision.publishes, published_us=request.at_us))
         for fired in decision.fires:
-            row = turn.batch.instances.get(fired)
+            row = self.advance.live.row_of(turn.batch, fired)
             self.delivering.timers.apply(turn, row, request.at_us, request.at_us)
         for number in decision.delivers:
             if (delivery := turn.batch.deliveries.find(number)) is not None:
@@ -221,13 +216,10 @@ class Decider:
     def _check_open(self, turn: Turn, request: Request) -> None:
         """Apply the timers due before the request; refuse it where its instance stands still or has ended."""
         assert request.instance is not None
-        instances = turn.batch.instances
-        if (known := self.advance.live.find_row(request.instance)) is not None:
-            instances.know(known)
-        row = instances.get(request.instance)
+        row = self.advance.live.row_of(turn.batch, request.instance)
         if row.state not in ENDED_STATES:
             self.delivering.timers.apply(turn, row, request.at_us, request.at_us)
-            row = instances.get(request.instance)
+            row = turn.batch.instances.get(request.instance)
         if row.state == InstanceState.HALTED and request.recorded and not request.passes_halt:
             raise InstanceIsHalted(
                 f"{row.name} stands still: {_why_it_stands(row)}",
@@ -255,11 +247,8 @@ class Decider:
             suspend(turn, self.advance.live, row, first, stops_timers=decision.stops_timers)
         elif isinstance(first, InstanceResumed):
             self._apply_waiting(turn, resume(turn, self.advance.live, row, first))
-        elif row.state in STANDS_STILL:
-            for event in decision.events:
-                let_wait(turn.batch, row.id, event)
         else:
-            self.advance.apply(turn, row.id, decision.events)
+            self.advance.bring(turn, row, *decision.events)
 
     def _retry(self, turn: Turn, row: InstanceRow, event: Retried) -> None:
         """Go on with a halted instance; then apply what waited for it, as long as it does not stand still again."""
@@ -276,29 +265,17 @@ class Decider:
 
         One that stands still again keeps the rest. What an instance brings to itself over it comes after all this.
         """
-        waiting = [each for instance in instances for each in turn.batch.waiting_events.of_instance(instance)]
+        batch = turn.batch
+        waiting = [each for instance in instances for each in batch.waiting_events.of_instance(instance)]
         for each in sorted(waiting, key=lambda row: row.id):
-            made_before = turn.batch.deliveries.last
-            self._apply_what_waited(turn.caused_by(ENGINE_ACTOR), each)
-            if turn.batch.deliveries.last > made_before:
+            made_before = batch.deliveries.last
+            row = batch.instances.get(each.instance)
+            if row.state in STANDS_STILL:
+                continue
+            batch.waiting_events.remove(each.id)
+            self.advance.bring_late(turn.caused_by(ENGINE_ACTOR), row, replace(decode_event(each), at_us=row.now_us))
+            if batch.deliveries.last > made_before:
                 self.delivering.apply_between(turn, made_before, to_itself=False)
-
-    def _apply_what_waited(self, turn: Turn, waiting: WaitingEventRow) -> None:
-        batch, live = turn.batch, self.advance.live
-        row = batch.instances.get(waiting.instance)
-        if row.state in STANDS_STILL:
-            return
-        batch.waiting_events.remove(waiting.id)
-        fitting: Event | None = replace(decode_event(waiting), at_us=row.now_us)
-        assert fitting is not None
-        try:
-            if row.state in GOES_ON:
-                live.get(batch, row)
-            fitting = live.as_it_fits(row.id, fitting)
-        except (Divergence, HaltInstance, ProcessIsGone):
-            pass  # it halts below, and keeps the event
-        if fitting is not None:
-            self.advance.apply(turn, row.id, (fitting,))
 
 
 def _why_it_stands(row: InstanceRow | None) -> str | None:

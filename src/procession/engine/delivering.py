@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from procession.engine.advance import ENDED_STATES, Advance
 from procession.engine.contract import NewInstance
 from procession.engine.due_timers import DueTimers
-from procession.engine.live import ProcessIsGone
 from procession.engine.present_names import in_present_names
-from procession.engine.recording import let_wait
 from procession.engine.starting import begin_instance
 from procession.engine.suspending import suspend_as_others
 from procession.engine.turn import Turn
 from procession.errors import InternalError, InvalidValue
 from procession.kernel import (
-    GOES_ON,
     CallCompleted,
     CallFailed,
     CallKind,
@@ -25,10 +22,8 @@ from procession.kernel import (
     CallStarted,
     CallWithdrawn,
     CancellationRequested,
-    Divergence,
     Event,
     Failure,
-    HaltInstance,
     InstanceCancelled,
     InstanceCompleted,
     InstanceFailed,
@@ -66,34 +61,34 @@ class Delivering:
             turn.effects.expect(0)
             return
         self._apply_after(turn, last, MOST_AT_ONCE)
-        if deliveries.next_after(last):
+        if deliveries.next_made_after(last) is not None:
             turn.effects.expect(0)
 
     def apply(self, turn: Turn, row: DeliveryRow) -> None:
         """Apply one, in the transaction in which its row goes."""
         turn.effects.has_delivered = True
         turn.batch.deliveries.remove(row.id)
-        cause = self._event(turn, row.position)
-        origin = turn.batch.instances.get(row.origin)
+        origin = self.advance.live.row_of(turn.batch, row.origin)
         turn = turn.caused_by(origin.name, at_us=row.at_us).in_chain(row.chain)
         match DeliveryKind(row.kind):
             case DeliveryKind.MESSAGE:
                 self._bring_message(turn, row)
             case DeliveryKind.START:
-                self._start(turn, origin, cause)
+                self._start(turn, origin, self._cause(turn, row))
             case DeliveryKind.CANCEL:
-                self._cancel(turn, origin, cause, row)
+                self._cancel(turn, origin, self._cause(turn, row), row)
             case DeliveryKind.FORCE:
-                self._force(turn, origin, cause, row)
+                self._force(turn, origin, self._cause(turn, row), row)
             case DeliveryKind.NOTHING | DeliveryKind.LOST:
                 assert row.call is not None
                 why = "the worker ended during it" if row.kind == DeliveryKind.LOST else ""
-                self._tell(turn, origin, LateResult(max(row.at_us, origin.now_us), row.call, None, why))
+                self.advance.bring_late(turn, origin, LateResult(max(row.at_us, origin.now_us), row.call, None, why))
             case DeliveryKind.ENDED:
                 assert row.target is not None
                 assert row.call is not None
+                cause = self._cause(turn, row)
                 parent = self._brought_up_to(turn, row.target, row.at_us, cause.at_us)
-                self._tell(turn, parent, _end_of_call(cause, row.call, max(cause.at_us, parent.now_us)))
+                self.advance.bring_late(turn, parent, _end_of_call(cause, row.call, max(cause.at_us, parent.now_us)))
 
     def apply_between(self, turn: Turn, last: int, *, to_itself: bool = True) -> None:
         """Apply what was made after delivery `last`, before the next event of those that are applied in this turn.
@@ -105,23 +100,23 @@ class Delivering:
 
     def _apply_after(self, turn: Turn, last: int, most: int, *, to_itself: bool = True) -> None:
         for _ in range(most):
-            found = turn.batch.deliveries.next_after(last)
-            if not found:
+            found = turn.batch.deliveries.next_made_after(last)
+            if found is None:
                 return
-            if found[0].origin == found[0].target and not to_itself:
-                last = found[0].id
+            if found.origin == found.target and not to_itself:
+                last = found.id
             else:
-                self.apply(turn, found[0])
+                self.apply(turn, found)
 
-    def _event(self, turn: Turn, position: int) -> Event:
-        found = turn.batch.events.find(position)
+    def _cause(self, turn: Turn, row: DeliveryRow) -> Event:
+        found = turn.batch.events.find(row.position)
         if found is None:
-            raise InternalError(f"Event {position}, which caused a delivery, is not in the store.")
+            raise InternalError(f"Event {row.position}, which caused a delivery, is not in the store.")
         return in_present_names(decode_event(found), self.advance.registry)
 
     def _brought_up_to(self, turn: Turn, instance: int, by_us: int, now_us: int) -> InstanceRow:
         """The instance after the timers that are due first."""
-        row = turn.batch.instances.get(instance)
+        row = self.advance.live.row_of(turn.batch, instance)
         if row.state in ENDED_STATES:
             return row
         self.timers.apply(turn, row, by_us, now_us)
@@ -135,13 +130,14 @@ class Delivering:
             return
         at_us = max(cause.at_us, origin.now_us)
         told = self._begun(turn, origin, cause, at_us)
+        event: Event
         if isinstance(told, Failure):
-            self._tell(turn, turn.batch.instances.get(origin.id), CallFailed(at_us, cause.call, told, None))
+            event = CallFailed(at_us, cause.call, told, None)
         elif is_child:
-            self._tell(turn, turn.batch.instances.get(origin.id), CallStarted(at_us, cause.call, None))
+            event = CallStarted(at_us, cause.call, None)
         else:
-            name = name_codec().encode(told)
-            self._tell(turn, turn.batch.instances.get(origin.id), CallCompleted(at_us, cause.call, name, None))
+            event = CallCompleted(at_us, cause.call, name_codec().encode(told), None)
+        self.advance.bring_late(turn, turn.batch.instances.get(origin.id), event)
 
     def _begun(self, turn: Turn, origin: InstanceRow, cause: CallRequested, at_us: int) -> str | Failure:
         """The name of the instance that the call began, or why it could not."""
@@ -177,10 +173,7 @@ class Delivering:
             return
         reason = f"{origin.name} no longer wants it{f': {cause.reason}' if cause.reason else ''}"
         event = CancellationRequested(max(cause.at_us, child.now_us), reason)
-        if child.state in GOES_ON:
-            self.advance.apply(turn, child.id, (event,))
-        else:
-            let_wait(turn.batch, child.id, event)
+        self.advance.bring(turn, child, event)
 
     def _force(self, turn: Turn, origin: InstanceRow, cause: Event, row: DeliveryRow) -> None:
         """The parent has ended, and does not wait for this child."""
@@ -200,25 +193,7 @@ class Delivering:
             return
         message = turn.batch.messages.get(receive.message)
         at_us = max(row.at_us, target.now_us, message.published_us)
-        self._tell(turn, target, CallCompleted(at_us, row.call, message.payload, None))
-
-    def _tell(
-        self, turn: Turn, row: InstanceRow, event: CallStarted | CallCompleted | CallFailed | CallWithdrawn | LateResult
-    ) -> None:
-        """A call to another instance has begun or ended: the one that asked goes on, or has it wait while it stands still."""
-        if row.state in ENDED_STATES:
-            return
-        if row.state not in GOES_ON:
-            let_wait(turn.batch, row.id, event)
-            return
-        try:
-            self.advance.live.get(turn.batch, row)
-        except (Divergence, HaltInstance, ProcessIsGone):
-            self.advance.apply(turn, row.id, (event,))  # it halts, and keeps the event
-            return
-        fitting = self.advance.live.as_it_fits(row.id, event)
-        if fitting is not None:
-            self.advance.apply(turn, row.id, (fitting,))
+        self.advance.bring_late(turn, target, CallCompleted(at_us, row.call, message.payload, None))
 
 
 def _end_of_call(cause: Event, call: int, at_us: int) -> CallCompleted | CallFailed | CallWithdrawn:

@@ -28,7 +28,10 @@ def told_with_lines(fault: Divergence, batch: Batch, release: int) -> str:
 
 
 def told_in_full(fault: Divergence, batch: Batch, release: int) -> str:
-    """The same with both inputs, where a call has another one: for an answer, not for a record that many may read."""
+    """The same with both inputs, where a call has another one: for whoever is answered.
+
+    The sentence of a halt goes to lists and logs, so there the inputs stand apart, beside it.
+    """
     return " ".join(filter(None, (told_with_lines(fault, batch, release), told_inputs(fault))))
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from procession.engine.advance import Advance
 from procession.engine.halting import HaltRecord
-from procession.engine.recording import let_wait
-from procession.engine.suspending import STANDS_STILL
 from procession.engine.turn import Turn
 from procession.kernel import InstanceState, TimerFired
 from procession.store.instances import InstanceRow
@@ -62,7 +60,7 @@ class DueTimers:
         """The instance and its ancestors, the outermost first."""
         line = [row.id]
         while row.parent is not None:
-            row = turn.batch.instances.get(row.parent)
+            row = self.advance.live.row_of(turn.batch, row.parent)
             line.append(row.id)
         return line[::-1]
 
@@ -75,11 +73,8 @@ class DueTimers:
 
     def _fire(self, turn: Turn, row: InstanceRow, timer: TimerRow, now_us: int) -> None:
         event = TimerFired(max(now_us, row.now_us), timer.call, timer.due_us)
-        if row.state in STANDS_STILL:
-            let_wait(turn.batch, row.id, event)
-            return
         made_before = turn.batch.deliveries.last
         # What is due at the same moment in the instances that it acts upon comes after it.
-        self.advance.apply(turn.caused_by(TIMER_ACTOR, at_us=timer.due_us - 1), row.id, (event,))
+        self.advance.bring(turn.caused_by(TIMER_ACTOR, at_us=timer.due_us - 1), row, event)
         if turn.batch.deliveries.last > made_before:
             self.fired(turn, made_before)

@@ -107,9 +107,12 @@ class LiveInstances:
         finally:
             interrupts.let_in()
 
-    def find_row(self, number: int) -> InstanceRow | None:
-        """The row of a live instance as the last commit left it, so that it need not be read again."""
-        return self._rows.get(number)
+    def row_of(self, batch: Batch, number: int) -> InstanceRow:
+        """The row of an instance as a batch has it; of one in memory it need not be read from the store."""
+        known = self._rows.get(number)
+        if known is not None:
+            batch.instances.know(known)
+        return batch.instances.get(number)
 
     def remember(self, rows: Iterable[InstanceRow]) -> None:
         """These rows are committed."""
@@ -156,6 +159,11 @@ class LiveInstances:
         """Whether a live instance has withdrawn this call, and its child is still to end."""
         instance = self._instances.get(number)
         return instance is not None and call in instance.ending_children
+
+    def may_have_children(self, number: int) -> bool:
+        """Whether an instance that ends may leave children that have not; False where that is known without asking the store."""
+        instance = self._instances.get(number)
+        return instance is None or bool(instance.ending_children)
 
     def late_calls(self, number: int) -> frozenset[int]:
         """The calls that a live instance has withdrawn, and of which a result may still come that it undoes."""

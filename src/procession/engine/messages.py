@@ -18,13 +18,12 @@ from procession.store.receives import ReceiveRow
 log = logging.getLogger("procession.engine")
 
 
-def publish(turn: Turn, new: NewMessage) -> tuple[MessageRow, int]:
-    """Store a message and have it delivered to each instance that waits for it; gives by how many it is awaited."""
+def publish(turn: Turn, new: NewMessage) -> None:
+    """Store a message and have it delivered to each instance that waits for it."""
     row = turn.batch.messages.add(new, MessageState.KEPT)
     awaited = _offer(turn, row)
     told = f"for {awaited}" if awaited else "kept, since nobody waits for it"
     turn.notice(new.published_us, new.sent_by, f"message {told_of(row)}: {told}")
-    return turn.batch.messages.get(row.id), awaited
 
 
 def ask(turn: Turn, row: InstanceRow, event: CallRequested, position: int) -> None:

@@ -45,23 +45,21 @@ def change_item(turn: Turn, change: ItemChange, now_us: int) -> None:
     turn.notice(now_us, name, f"item {row.id} {row.title}: {change.events[-1]} by {cause.actor}")
 
 
-def change_service(turn: Turn, row: ServiceCallRow) -> None:
+def change_service(turn: Turn, row: ServiceCallRow, *, of: InstanceRow) -> None:
     """An open service call is attempted, becomes due again, or needs attention."""
     if row.state == ServiceState.RUNNING:
         requested = turn.batch.events.find(row.requested_position)
         if requested is None or requested.payload is None:
             raise InternalError(f"The input of service call {row.id} is not in the store.", subject=row.operation)
         turn.effects.room -= 1
-        name = turn.batch.instances.get(row.instance).name
-        turn.effects.attempts.append(AttemptToRun(change_service_call(turn.batch, row), requested.payload, name))
+        turn.effects.attempts.append(AttemptToRun(change_service_call(turn.batch, row), requested.payload, of.name))
         return
     changed = change_after_attempt(turn.batch, row)
     if changed.state == ServiceState.DUE:
         turn.effects.expect(changed.due_us)
     elif changed.state == ServiceState.ATTENTION:
-        name, error = turn.batch.instances.get(row.instance).name, last_error_of(changed)
-        said = f"{row.operation} needs attention: {error} (attempt {changed.attempts})"
-        turn.notice(changed.due_us, name, said, alarms=True)
+        said = f"{row.operation} needs attention: {last_error_of(changed)} (attempt {changed.attempts})"
+        turn.notice(changed.due_us, of.name, said, alarms=True)
 
 
 def let_wait(batch: Batch, instance: int, event: Event) -> None:

@@ -74,13 +74,21 @@ class WakeRecords:
         """
         if isinstance(event, TimerFired):
             turn.batch.timers.remove(instance, event.call)
-        elif isinstance(event, _ENDS) and (kind is not CallKind.TASK or self.registry.bound):
+        elif (
+            not isinstance(event, _ENDS)
+            or kind in OTHER_INSTANCES
+            or (kind is CallKind.TASK and not self.registry.bound)
+        ):
+            pass  # what stands for it is the other instance, or its item
+        elif kind is CallKind.MESSAGE:
+            messages.taken(turn, instance, event.call)
+        else:
             service_call = turn.batch.service_calls.find_open(instance, event.call)
             if service_call is not None:
                 turn.batch.service_calls.remove(service_call.id)
             elif (external := turn.batch.external_calls.find_open(instance, event.call)) is not None:
                 turn.batch.external_calls.remove(external.id)
-            elif kind is None or kind is CallKind.MESSAGE:
+            elif kind is None:
                 messages.taken(turn, instance, event.call)
 
     def withdraw(self, turn: Turn, row: InstanceRow, call: int, at_us: int) -> None:

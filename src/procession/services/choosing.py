@@ -10,7 +10,7 @@ from enum import StrEnum
 from procession.engine.attempts import ServiceState, last_error_of
 from procession.engine.contract import Decision
 from procession.errors import PerformerError
-from procession.kernel import InstanceState
+from procession.kernel import GOES_ON, InstanceState
 from procession.services.application import Application
 from procession.services.commands import (
     CancelInstance,
@@ -55,7 +55,7 @@ class Verb(StrEnum):
     SKIP = "skip"
 
 
-_OPEN = (InstanceState.RUNNING, InstanceState.CANCELLING)
+_OPEN = tuple(sorted(GOES_ON))
 _STATES: Mapping[Verb, tuple[InstanceState, ...]] = {
     Verb.SUSPEND: _OPEN,
     Verb.RESUME: (InstanceState.SUSPENDED,),

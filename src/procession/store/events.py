@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
@@ -70,6 +72,9 @@ def find_event(connection: Connection, position: int) -> EventRow | None:
     return None if values is None else EventRow(*values)
 
 
+_POSITION: Callable[[tuple[object, ...]], int] = itemgetter(0)
+
+
 class Events:
     """The events of one batch."""
 
@@ -121,9 +126,9 @@ class Events:
         return found
 
     def find(self, position: int) -> EventRow | None:
-        own = self._counters.position - len(self._rows)  # those of the batch follow each other
-        if position > own:
-            return EventRow(*self._rows[position - own - 1]) if position <= self._counters.position else None  # type: ignore[arg-type]
+        place = bisect_left(self._rows, position, key=_POSITION)
+        if place < len(self._rows) and self._rows[place][0] == position:
+            return EventRow(*self._rows[place])  # type: ignore[arg-type]
         return find_event(self._connection, position)
 
     def write(self) -> int:

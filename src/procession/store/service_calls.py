@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, bindparam, func, select
 
 from procession.store import schema
 from procession.store.connections import Connection
 from procession.store.counters import Counters
 from procession.store.identity import Identity, RowStatements
-from procession.store.statements import Prepared, run_once, select_where
+from procession.store.statements import Prepared, select_where
 
 
 class ServiceCallRow(NamedTuple):
@@ -78,6 +78,33 @@ _IN_STATE = Prepared(
 _END_OF_TIME = 2**62
 
 
+@cache
+def _due_without(number: int) -> Prepared:
+    """Those due by then, without those at so many operations."""
+    due = select(schema.service_call).where(_calls.state == "due", _calls.due_us <= bindparam("by_us"))
+    ordered = due.order_by(_calls.due_us, _calls.id).limit(bindparam("limit"))
+    return _not_at(number, ordered, "by_us", "limit")
+
+
+@cache
+def _next_due_without(number: int) -> Prepared:
+    return _not_at(number, select(func.min(_calls.due_us)).where(_calls.state == "due"))
+
+
+def _not_at(number: int, statement: Select[Any], *names: str) -> Prepared:
+    """Without the calls at so many operations; their names follow the other values."""
+    operations = tuple(f"operation_{each}" for each in range(number))
+    if operations:
+        statement = statement.where(_calls.operation.not_in([bindparam(name) for name in operations]))
+    return Prepared(statement, *names, *operations)
+
+
+def next_service_due_us(connection: Connection, *, without: frozenset[str] = frozenset()) -> int | None:
+    """When the next attempt may start, as last committed; `without` those at these operations."""
+    value = _next_due_without(len(without)).run(connection, *sorted(without)).fetchone()[0]
+    return None if value is None else int(value)
+
+
 class ServiceCalls:
     """The service calls of one batch."""
 
@@ -114,15 +141,10 @@ class ServiceCalls:
         """Those whose next attempt may start by then, the longest due first; `without` those of these operations."""
         if not without:
             return self.in_state("due", by_us=by_us, limit=limit)
-        wanted = (
-            select(schema.service_call)
-            .where(_calls.state == "due", _calls.due_us <= by_us, _calls.operation.not_in(sorted(without)))
-            .order_by(_calls.due_us, _calls.id)
-            .limit(limit + self._rows.unwritten_count)
-        )
+        most = limit + self._rows.unwritten_count
+        found = _due_without(len(without)).run(self._connection, by_us, most, *sorted(without))
         rows = self._rows.overlay(
-            run_once(self._connection, wanted),
-            lambda row: row.state == "due" and row.due_us <= by_us and row.operation not in without,
+            found, lambda row: row.state == "due" and row.due_us <= by_us and row.operation not in without
         )
         return sorted(rows, key=lambda row: (row.due_us, row.id))[:limit]
 

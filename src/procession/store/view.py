@@ -31,8 +31,8 @@ from procession.store.requests import (
     find_request_of_client,
     find_requests_of_clients,
 )
-from procession.store.service_calls import ServiceCallRow
-from procession.store.statements import Prepared, run_once, select_where
+from procession.store.service_calls import ServiceCallRow, next_service_due_us
+from procession.store.statements import Prepared, select_where
 from procession.store.timers import TimerRow, next_timer_due_us
 from procession.store.waiting import WaitingEventRow
 from procession.store.waits_check import WaitCheck, check_waits
@@ -108,7 +108,6 @@ _OPEN_OPERATIONS = (
     Prepared(select(schema.external_call.c.operation, func.count()).group_by(schema.external_call.c.operation)),
 )
 _LAST_REQUEST_US = Prepared(select(schema.request.c.at_us).order_by(schema.request.c.number.desc()).limit(1))
-_SERVICE_DUE = Prepared(select(func.min(schema.service_call.c.due_us)).where(schema.service_call.c.state == "due"))
 
 
 class View:
@@ -204,12 +203,7 @@ class View:
 
     def next_service_due_us(self, *, without: frozenset[str] = frozenset()) -> int | None:
         """When the next attempt may start; `without` those at these operations."""
-        if without:
-            due = select(func.min(_calls.due_us)).where(_calls.state == "due", _calls.operation.not_in(sorted(without)))
-            value = run_once(self._connection, due).fetchone()[0]
-        else:
-            value = _SERVICE_DUE.run(self._connection).fetchone()[0]
-        return None if value is None else int(value)
+        return next_service_due_us(self._connection, without=without)
 
     def open_operations(self) -> dict[str, int]:
         """How many open items and service calls there are of each operation: for `doctor`."""
