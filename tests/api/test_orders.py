@@ -69,6 +69,33 @@ def test_an_engine_that_goes_away_before_it_answers_costs_nothing(office: Made, 
 
 
 @pytest.mark.usefixtures("impatient")
+def test_an_engine_that_takes_an_order_and_does_not_answer_may_have_done_it(office: Made, tmp_path: Path) -> None:
+    held = StoreLock.acquire(office.application.store)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / "s"))
+    listening.listen()
+    held.announce(str(tmp_path / "s"))
+
+    def take_and_hang_up() -> None:
+        connection, _ = listening.accept()
+        with connection, connection.makefile("rwb") as lines:
+            lines.readline()
+            lines.write(b'{"protocol": 1}\n')
+            lines.flush()
+            lines.readline()
+
+    engine = threading.Thread(target=take_and_hang_up)
+    engine.start()
+    try:
+        with pytest.raises(StoreLocked, match=r"may have carried it out.*before you give it again"):
+            give(office.application, ORDER)
+    finally:
+        engine.join()
+        listening.close()
+        held.release()
+
+
+@pytest.mark.usefixtures("impatient")
 def test_an_engine_that_neither_listens_nor_ends_is_named(office: Made) -> None:
     held = StoreLock.acquire(office.application.store)
     try:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from procession import Elapsed, Function, after, deadline, pick, process
+from procession.api.protocol import LINE_LIMIT_BYTES, encode_line
 from procession.engine.contract import InstanceHasEnded
 from procession.engine.deciding import IdentifierUsedTwice
 from procession.errors import InvalidValue, NotDeclarable
@@ -112,6 +113,14 @@ async def test_each_call_goes_to_one_worker_and_the_oldest_first(host: Host) -> 
     first, second = await fetch(world, "w1", 2), await fetch(world, "w2", 9)
     assert [call["instance"] for call in (*first, *second)] == names
     assert await fetch(world, "w3", 9) == []
+
+
+async def test_calls_that_one_answer_cannot_carry_are_left_for_the_next_fetch(host: Host) -> None:
+    world = await host.open(*ALL)
+    names = [await world.start(file, document="x" * 900_000) for _ in range(10)]
+    answers = [await world.give(FetchExternal("scan", "w1", 100), "w1") for _ in range(2)]
+    assert all(len(encode_line({"answer": answer})) < LINE_LIMIT_BYTES for answer in answers)
+    assert [call["instance"] for answer in answers for call in answer["calls"]] == names
 
 
 async def test_a_lease_that_is_over_is_handed_out_again_and_the_first_worker_is_refused(host: Host) -> None:

@@ -38,9 +38,12 @@ def give(application: Application, order: Order) -> Given:
         if path is not None:
             try:
                 return Given(send(path, order), engine_runs=True)
-            except (NobodyListens, ConnectionLost) as gone:
+            except NobodyListens as gone:
                 if time.monotonic() > deadline:
                     raise _unreachable(application, str(gone)) from gone
+            except ConnectionLost as lost:
+                if time.monotonic() > deadline:
+                    raise _unanswered(application, str(lost)) from lost
         try:
             return Given(asyncio.run(_by_own_engine(application, order)), engine_runs=False)
         except StoreLocked:
@@ -68,6 +71,15 @@ def _unreachable(application: Application, why: str) -> StoreLocked:
         f"An engine has {application.store} open and does not answer ({why}).",
         subject=str(application.store),
         remedy="Look at the terminal or the service that runs `procession serve`; it may be starting or ending. Then try again.",
+    )
+
+
+def _unanswered(application: Application, why: str) -> StoreLocked:
+    """It may have been carried out: whoever gives it again as a new order may have it done twice."""
+    return StoreLocked(
+        f"The engine of {application.store} took the command and has not answered ({why}): it may have carried it out, or still do so.",
+        subject=str(application.store),
+        remedy="Look with `procession list` and `procession show` what came of it before you give it again.",
     )
 
 

@@ -74,9 +74,14 @@ class Desk:
         with self.readers.snapshot() as view:
             row = find_instance(view, reference, lambda: self.registry)
         if row is None:
-            raise NoSuchInstance(
-                f"There is no instance {reference!r}.",
-                subject=reference,
-                remedy="Name it like leave-17, by its UUID, or as process:business key; `procession list` shows what there is.",
-            )
+            raise no_instance(reference)
         return row
+
+
+def no_instance(reference: str) -> NoSuchInstance:
+    """The refusal of what names no instance."""
+    return NoSuchInstance(
+        f"There is no instance {reference!r}.",
+        subject=reference,
+        remedy="Name it like leave-17, by its UUID, or as process:business key; `procession list` shows what there is.",
+    )

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from procession.calendars.durations import Duration, DurationUnclear
 from procession.engine.contract import Accepted, Decision, Request, View
 from procession.engine.deciding import IdentifierUsedTwice
 from procession.errors import InvalidValue, PerformerError
@@ -17,6 +16,7 @@ from procession.language.names import normal_name
 from procession.language.registry import Registry
 from procession.services.commands import CompleteExternal, FailExternal, FetchExternal, HeartbeatExternal, Order
 from procession.services.desk import Answer, Desk
+from procession.services.lengths import length_of
 from procession.services.records import moment
 from procession.services.scopes import require_operation
 from procession.store.external_calls import ExternalCallRow, ExternalState
@@ -25,6 +25,8 @@ from procession.store.instances import InstanceRow
 AnyExternal = External[..., object]
 Lease = HeartbeatExternal | CompleteExternal | FailExternal
 MOST_FETCHED = 100
+MOST_FETCHED_BYTES = 4_000_000
+"""Of inputs in one answer, which has to go over the socket; who fetches again gets what is left."""
 
 
 class NoSuchExternal(PerformerError):
@@ -65,13 +67,18 @@ async def fetch(desk: Desk, order: Order, command: FetchExternal) -> Answer:
     worker = normal_name(command.worker, what="name of the worker")
     if not 1 <= command.limit <= MOST_FETCHED:
         raise InvalidValue(
-            f"{command.limit} calls at once.", problems={"limit": f"is not from 1 to {MOST_FETCHED}"}, subject="limit"
+            f"{command.limit} calls cannot be fetched at once.",
+            problems={"limit": f"is not from 1 to {MOST_FETCHED}"},
+            subject="limit",
+            remedy=f"Fetch 1 to {MOST_FETCHED}, and the others when these are done.",
         )
     lease_us = operation.lease.length_us if command.lease is None else _length(command.lease)
     fetched = await _handed_out(desk, order)
     is_repeated = bool(fetched)
     for name in desk.registry.names_of_operation(operation.id):
         for row in () if is_repeated else await _offered(desk, order, name, command.limit - len(fetched)):
+            if _size_of(fetched) > MOST_FETCHED_BYTES:
+                break
             once = replace(order, client_id=_identifier(order, len(fetched)))
             try:
                 fetched.append(await _lease(desk, once, row, worker, lease_us))
@@ -160,6 +167,10 @@ async def _offered(desk: Desk, order: Order, operation: str, limit: int) -> list
     return found
 
 
+def _size_of(calls: list[dict[str, object]]) -> int:
+    return sum(len(json.dumps(each["input"], ensure_ascii=False).encode()) for each in calls)
+
+
 def _identifier(order: Order, number: int) -> str | None:
     """Under which an order has its calls handed out, each of them a request: the first under its own."""
     return f"{order.client_id}:{number}" if order.client_id is not None and number else order.client_id
@@ -179,7 +190,9 @@ async def _handed_out(desk: Desk, order: Order) -> list[dict[str, object]]:
 
 
 def _refuse_anew(_: View) -> Decision:
-    raise _Taken("What was handed out is no longer known under this identifier.")
+    raise _Taken(
+        "What was handed out is no longer known under this identifier.", remedy="Fetch under another identifier."
+    )
 
 
 async def _lease(desk: Desk, order: Order, offered: ExternalCallRow, worker: str, lease_us: int) -> dict[str, object]:
@@ -293,15 +306,9 @@ def _external_of(registry: Registry, row: ExternalCallRow) -> AnyExternal:
 
 
 def _length(written: str) -> int:
-    try:
-        length_us = Duration.parse(written).require_calendar_time().length_us
-    except DurationUnclear as error:
-        raise InvalidValue(str(error), problems={"lease": "is no length of time"}, subject="lease") from None
-    if length_us <= 0:
-        raise InvalidValue(
-            "The lease would be over at once.",
-            problems={"lease": "is no time at all"},
-            subject="lease",
-            remedy='Take one that is long enough: --lease "10 minutes".',
-        )
-    return length_us
+    return length_of(
+        written,
+        "lease",
+        nothing="The lease would be over at once.",
+        remedy='Take one that is long enough: --lease "10 minutes".',
+    )

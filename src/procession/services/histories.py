@@ -16,7 +16,7 @@ from procession.errors import AuthorError, PerformerError, StoreDamaged
 from procession.kernel import Divergence, Event, HaltInstance
 from procession.language.registry import Registry
 from procession.services.application import Application, find_application
-from procession.services.desk import NoSuchInstance
+from procession.services.desk import no_instance
 from procession.services.guarding import replayed
 from procession.services.naming import find_instance
 from procession.store import EventRow, InstanceRow, open_readers
@@ -99,11 +99,7 @@ def export_history(application: Application, reference: str) -> RecordedHistory:
             row = find_instance(view, reference, application.load_registry)
             history = [] if row is None else view.history(row.id)
     if row is None:
-        raise NoSuchInstance(
-            f"There is no instance {reference!r}.",
-            subject=reference,
-            remedy="Name it like leave-17, by its UUID, or as process:business key; `procession list` shows what there is.",
-        )
+        raise no_instance(reference)
     return history_of_row(row, history)
 
 
@@ -112,7 +108,9 @@ def history_of_row(row: InstanceRow, history: Iterable[EventRow]) -> RecordedHis
     events = tuple(RecordedEvent(each.kind, each.format, each.header, each.payload) for each in history)
     if row.secret is None:
         raise ErasedPayload(
-            f"The values of {row.name} were erased, so its history cannot be replayed any more.", subject=row.name
+            f"The values of {row.name} were erased, so its history cannot be replayed any more.",
+            subject=row.name,
+            remedy="Export the history of another instance.",
         )
     for event in events:
         decode_event(event)  # raises for what could not be read back either
@@ -175,7 +173,11 @@ def _decoded(history: RecordedHistory) -> list[Event]:
     try:
         return [decode_event(event) for event in history.events[begins:]]
     except StoreDamaged as error:
-        raise NotAHistory(f"The history of {history.instance}: {error.message}", subject=history.instance) from error
+        raise NotAHistory(
+            f"The history of {history.instance}: {error.message}",
+            subject=history.instance,
+            remedy="Export it anew with `procession export history`.",
+        ) from error
 
 
 def _differs(history: RecordedHistory, what: str) -> HistoryDiffers:

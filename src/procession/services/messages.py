@@ -1,14 +1,14 @@
 """Sending a message from outside: whoever waits for its class and key gets it, else it is kept until it expires."""
 
-from procession.calendars.durations import Duration, DurationUnclear
 from procession.engine.contract import Decision, View
-from procession.errors import InvalidValue, PerformerError
+from procession.errors import PerformerError
 from procession.language.filling_in import parsed
 from procession.language.messages import codec_of
 from procession.language.names import normal_name
 from procession.language.registry import Registry
 from procession.services.commands import Order, SendMessage
 from procession.services.desk import Answer, Desk
+from procession.services.lengths import length_of
 from procession.store.identifiers import new_uuid7
 from procession.store.messages import NewMessage
 
@@ -44,7 +44,12 @@ async def send(desk: Desk, order: Order, command: SendMessage) -> Answer:
     codec = codec_of(get_message_class(desk.registry, command.message))
     value = codec.encode(parsed(codec, command.input, whole="input", subject=command.message))
     key = normal_name(command.key, what="key")
-    kept_us = _kept(command.expires).length_us
+    kept_us = length_of(
+        command.expires,
+        "expires",
+        nothing="The message would expire at once.",
+        remedy='Keep it for a while: --expires "1 day".',
+    )
 
     def decide(view: View) -> Decision:
         at_us = view.now_us
@@ -54,18 +59,3 @@ async def send(desk: Desk, order: Order, command: SendMessage) -> Answer:
 
     accepted = await desk.submit(order, decide)
     return {**accepted.outcome, "type": command.message, "key": key, "repeated": accepted.repeated}
-
-
-def _kept(written: str) -> Duration:
-    try:
-        duration = Duration.parse(written).require_calendar_time()
-    except DurationUnclear as error:
-        raise InvalidValue(str(error), problems={"expires": "is no length of time"}, subject="expires") from None
-    if duration.length_us <= 0:
-        raise InvalidValue(
-            "The message would expire at once.",
-            problems={"expires": "is no time at all"},
-            subject="expires",
-            remedy='Keep it for a while: --expires "1 day".',
-        )
-    return duration

@@ -18,7 +18,7 @@ from procession.language.messages import codec_of
 from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.call_stacks import halt_of, open_requests, stacks_of
-from procession.services.desk import NoSuchInstance
+from procession.services.desk import no_instance
 from procession.services.families import parent_of, tree_of, waits_for_children
 from procession.services.foreseeing import Foreseen, foresee_withdrawal
 from procession.services.former_roles import with_former_roles
@@ -47,7 +47,7 @@ from procession.services.records import (
 from procession.services.reloading import fault_on_disk
 from procession.services.sources import NewerSource, find_newer_source
 from procession.services.stored_source import find_stored
-from procession.services.worklist import AnyTask, NoSuchItem, OperationIsGone
+from procession.services.worklist import AnyTask, OperationIsGone, no_item
 from procession.store import (
     EventRow,
     InstanceFilter,
@@ -126,7 +126,7 @@ class Reading:
         with self._snapshot() as view:
             parent = self._find(view, wanted.children_of) if wanted.children_of is not None else None
             if wanted.children_of is not None and parent is None:
-                raise _no_instance(wanted.children_of)
+                raise no_instance(wanted.children_of)
             chosen = InstanceFilter(
                 processes,
                 wanted.states,
@@ -143,7 +143,7 @@ class Reading:
         with self._snapshot() as view:
             row = self._find(view, reference)
             if view is None or row is None:
-                raise _no_instance(reference)
+                raise no_instance(reference)
             history = view.history(row.id)
             waits = view.waits(row.id)
             places = Places(self.application.folder, view)
@@ -174,7 +174,7 @@ class Reading:
         with self._snapshot() as view:
             row = view.worklist.find(item) if view is not None else None
             if view is None or row is None:
-                raise NoSuchItem(f"There is no work item {item}.", subject=str(item))
+                raise no_item(item)
             return foresee_withdrawal(view, self.registry, row, reason=reason)
 
     def _find(self, view: View | None, reference: str) -> InstanceRow | None:
@@ -223,7 +223,7 @@ class Reading:
         with self._snapshot() as view:
             found = view.worklist.find_with_input(item) if view is not None else None
             if view is None or found is None:
-                raise _no_item(item)
+                raise no_item(item)
             instance = view.instances.find(found.item.instance)
             events = tuple(
                 ItemEntry(moment(event.at_us), event.kind, event.actor, event.reason)
@@ -265,7 +265,7 @@ class Reading:
         with self._snapshot() as view:
             row = view.worklist.find(item) if view is not None else None
         if row is None:
-            raise _no_item(item)
+            raise no_item(item)
         check_is_open(row)
         return self.task(row.operation).form.fields()
 
@@ -282,7 +282,7 @@ class Reading:
         with self._snapshot() as view:
             row = self._find(view, reference)
             if view is None or row is None:
-                raise _no_instance(reference)
+                raise no_instance(reference)
             return codec_of_group(view, self.registry, row, group).fields()
 
     def kept_messages(self, *, limit: int = 200) -> MessageList:
@@ -296,7 +296,7 @@ class Reading:
         with self._snapshot() as view:
             row = self._find(view, reference)
             if view is None or row is None:
-                raise _no_instance(reference)
+                raise no_instance(reference)
             operation = open_requests(view.history(row.id)).get(call, {}).get("operation")
         found = self.registry.find_operation(str(operation))
         return () if found is None else found.result.fields()
@@ -479,17 +479,3 @@ def _failure_of(history: list[EventRow]) -> str | None:
 
 def _at(requested: Mapping[int, Mapping[str, Any]], call: int) -> int:
     return int(requested.get(call, {}).get("at", 0))
-
-
-def _no_instance(reference: str) -> NoSuchInstance:
-    return NoSuchInstance(
-        f"There is no instance {reference!r}.",
-        subject=reference,
-        remedy="Name it like leave-17, by its UUID, or as process:business key; `procession list` shows what there is.",
-    )
-
-
-def _no_item(item: int) -> NoSuchItem:
-    return NoSuchItem(
-        f"There is no work item {item}.", subject=str(item), remedy="`procession work list` shows those there are."
-    )

@@ -136,6 +136,7 @@ def _named(registry: Registry, command: Pause | Unpause) -> tuple[Scope, tuple[s
             f"Nothing is paused by {command.scope!r}.",
             problems={"scope": f"is none of {', '.join(Scope)}"},
             subject="scope",
+            remedy=f"Name one of {', '.join(Scope)}.",
         )
     scope, name, known = Scope(command.scope), command.name, frozenset[str]()
     match scope:

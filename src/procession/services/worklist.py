@@ -162,10 +162,15 @@ def get_item(desk: Desk, item: int) -> WorkItemRow:
     with desk.readers.snapshot() as view:
         row = view.worklist.find(item)
     if row is None:
-        raise NoSuchItem(
-            f"There is no work item {item}.", subject=str(item), remedy="`procession work list` shows those there are."
-        )
+        raise no_item(item)
     return row
+
+
+def no_item(item: int) -> NoSuchItem:
+    """The refusal of a number that no work item has."""
+    return NoSuchItem(
+        f"There is no work item {item}.", subject=str(item), remedy="`procession work list` shows those there are."
+    )
 
 
 def get_task(desk: Desk, item: WorkItemRow) -> AnyTask:
@@ -213,7 +218,7 @@ def _change_for(
 def _row(view: View, item: int) -> WorkItemRow:
     row = view.item(item)
     if row is None:
-        raise NoSuchItem(f"There is no work item {item}.", subject=str(item))
+        raise no_item(item)
     return row
 
 
