@@ -24,7 +24,7 @@ from procession.language.operations import (
     Task,
     TaskOptions,
 )
-from procession.language.provided import Provisions
+from procession.language.provided import Need, Provisions
 from procession.language.selection import Role
 
 P = ParamSpec("P")
@@ -151,7 +151,9 @@ class CodePerforms(Service[..., Any]):
         return self.operation.inputs
 
     def call(self, inputs: Mapping[str, Any], provisions: Provisions) -> Any:
-        """Calls the function with the inputs, by name, and what the engine fills in."""
+        """Calls the function with the inputs, by name, and what the engine fills in; not what a test put in its place."""
+        if self.body is not self.declared.body:
+            return self.body(**inputs)
         return self.body(**inputs, **provisions.fill(self.needs))
 
 
@@ -161,9 +163,13 @@ class _StubPerforms(CodePerforms):
         self.is_async = False
         self._given = result
 
+    def lacks(self, provisions: Provisions) -> tuple[Need, ...]:
+        """It needs nothing of what the code needs that it stands in for."""
+        return ()
+
     def call(self, inputs: Mapping[str, Any], provisions: Provisions) -> Any:
         """Gives the result."""
-        return self._given
+        return self._given if self.body is self.declared.body else self.body(**inputs)
 
 
 class PeoplePerform(Task[..., Any, Any]):

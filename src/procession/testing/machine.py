@@ -11,9 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from procession.engine.clock import VirtualClock
+from procession.engine.debugging import StopsProcesses
 from procession.engine.embedded import EmbeddedEngine, EngineOptions, open_engine
 from procession.engine.turn import Notice
 from procession.errors import AuthorError, InternalError
+from procession.language.binding import Binding
 from procession.language.registry import Registry
 from procession.services.office import Office
 from procession.store import OpenOptions, View
@@ -70,8 +72,11 @@ class Machine:
         self._real_time = real_time
         self._loop = VirtualLoop(clock, threads=self.services.in_threads, is_real=self._passes_by_itself)
         self._loop.set_exception_handler(self._fail_in_loop)
+        self._breakpoints = StopsProcesses(self._let_debugger_in)
+        self._breakpoints.install()
         self._reach = Reach()
         self._registry = Registry.of([])
+        self._bindings: list[Binding] = []
         self._engine: EmbeddedEngine | None = None
         self._number = 0
         self._faults: list[Exception] = []
@@ -98,13 +103,26 @@ class Machine:
         if self._reach.add(thing):
             self._load()
 
+    def bind(self, bindings: Iterable[Binding]) -> None:
+        """Have operations performed as these say, from here on. Raises `NotDeclarable`; then they are as they were."""
+        before = self._bindings
+        for each in bindings:
+            for reached in (each.operation, each.performer):
+                self._reach.add(reached)
+            self._bindings = [*(other for other in self._bindings if other.operation is not each.operation), each]
+        try:
+            self._load()
+        except BaseException:
+            self._bindings = before
+            raise
+
     def provide(self, resources: Iterable[object], secrets: Mapping[str, str]) -> None:
         """Give services these resources and secrets."""
         self.services.provide(resources, secrets)
         self._load()
 
     def _load(self) -> None:
-        self._registry = self._reach.registry(self.services)
+        self._registry = self._reach.registry(self.services, self._bindings)
         if self._engine is not None:
             self._complete(self._engine.take_source(self._registry, self._reach.release()))
 
@@ -150,6 +168,7 @@ class Machine:
         """End it all. A second time does nothing."""
         if self._loop.is_closed():
             return
+        self._breakpoints.remove()
         try:
             if self._engine is not None:
                 self.services.let_go()
@@ -190,6 +209,10 @@ class Machine:
         release = self._reach.release()
         self._engine = self._complete(open_engine(self._path, self._registry, release, options))
         return self._engine
+
+    def _let_debugger_in(self) -> None:
+        if self._engine is not None:
+            self._engine.let_debugger_in()
 
     def _passes_by_itself(self) -> bool:
         return self._real_time and self.services.running > 0

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from procession.errors import InternalError
-from procession.language.externals import External
 from procession.language.failures import message_of
-from procession.language.operations import P, R
+from procession.language.operations import Operation, P, R
 from procession.services.commands import Command, CompleteExternal, FailExternal, FetchExternal, Order
 from procession.services.office import Office
 from procession.testing.stubs import Stub, StubHasNoAnswer, attempt_at
@@ -21,9 +20,9 @@ class OutsidePrograms:
 
     def __init__(self, tell: Callable[[Exception], None]) -> None:
         self._tell = tell
-        self._stubs: list[tuple[External[..., Any], Stub[..., Any]]] = []
+        self._stubs: list[tuple[Operation[..., Any], Stub[..., Any]]] = []
 
-    def stub(self, operation: External[P, R]) -> Stub[P, R]:
+    def stub(self, operation: Operation[P, R]) -> Stub[P, R]:
         """Have a stub do this operation from now on."""
         stub = Stub(operation)
         self._stubs = [each for each in self._stubs if each[0] is not operation]
@@ -39,7 +38,7 @@ class OutsidePrograms:
                 return True
         return False
 
-    async def _fetch_and_do(self, office: Office, operation: External[..., Any], stub: Stub[..., Any]) -> bool:
+    async def _fetch_and_do(self, office: Office, operation: Operation[..., Any], stub: Stub[..., Any]) -> bool:
         fetched = await office.perform(Order(FetchExternal(operation.id, WORKER), WORKER))
         calls = fetched["calls"]
         if not isinstance(calls, list):
@@ -52,7 +51,7 @@ class OutsidePrograms:
         return bool(calls)
 
     async def _outcome(
-        self, operation: External[..., Any], stub: Stub[..., Any], token: str, given: dict[str, Any]
+        self, operation: Operation[..., Any], stub: Stub[..., Any], token: str, given: dict[str, Any]
     ) -> Command | None:
         try:
             result = await attempt_at(stub, *operation.inputs.call(operation.inputs.parse(json.dumps(given).encode())))

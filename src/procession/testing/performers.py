@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from procession.errors import InternalError, PerformerError
-from procession.language.operations import F, Operation, Personal, Task
+from procession.language.operations import F, Operation, Personal, Service, Task
 from procession.language.process import Process
 from procession.services.commands import (
     CancelInstance,
@@ -27,6 +27,9 @@ from procession.testing.telling import Telling
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+ByPeople = Personal[..., Any, F] | Service[..., F]
+"""What people may do: a task, or a service that the test has bound to people. `F` is what they hand in."""
 
 MOST_SEEN = 1_000
 
@@ -53,7 +56,7 @@ class Performing:
         self._after()
         return answer
 
-    def rows(self, task: Personal[..., Any, Any] | None = None) -> list[WorkItemRow]:
+    def rows(self, task: ByPeople[Any] | None = None) -> list[WorkItemRow]:
         """What the person has, then what they are offered."""
         roles = self.machine.office.get_performer(self.name).roles
         with self.machine.view() as view:
@@ -61,7 +64,7 @@ class Performing:
             found = [*held, *view.worklist.offered(roles, limit=MOST_SEEN)]
         return [row for row in found if task is None or self.is_named(row.operation, task)]
 
-    def elsewhere(self, task: Personal[..., Any, Any]) -> list[WorkItemRow]:
+    def elsewhere(self, task: ByPeople[Any]) -> list[WorkItemRow]:
         """The open items of a task, whoever sees them."""
         with self.machine.view() as view:
             return [row for row in view.worklist.open(limit=MOST_SEEN) if self.is_named(row.operation, task)]
@@ -89,17 +92,24 @@ class Performing:
         for task, given in self._answers:
             for row in self.rows(task)[:1]:
                 answer = given(**self.inputs(task, row.id))
-                await self.machine.office.perform(Order(CompleteItem(row.id, _answer_of(task, answer)), self.name))
+                await self.machine.office.perform(Order(CompleteItem(row.id, self.answer_of(task, answer)), self.name))
                 return True
         return False
 
-    def inputs(self, task: Personal[..., Any, Any], item: int) -> Mapping[str, Any]:
+    def inputs(self, task: ByPeople[Any], item: int) -> Mapping[str, Any]:
         """The inputs of an item, by parameter."""
         with self.machine.view() as view:
             found = view.worklist.find_with_input(item)
         if found is None or found.input is None:
             raise InternalError(f"The input of work item {item} is not in the store.")
         return task.inputs.decode(found.input)
+
+    def answer_of(self, task: ByPeople[Any], answer: object) -> str:
+        """An answer as it is handed in, to the task as people do it here."""
+        performed = self.machine.registry.find_task(task.id)
+        if performed is None:
+            raise NoSuchItem(f"{task.id} is not done by people.", subject=task.id)
+        return performed.form.encode(answer).decode()
 
     def is_named(self, name: str, operation: Operation[..., Any]) -> bool:
         """Whether this is the name of an operation, or was."""
@@ -109,7 +119,7 @@ class Performing:
 class Item(Generic[F]):
     """A work item, in the hands of the person who found it."""
 
-    def __init__(self, performing: Performing, task: Personal[..., Any, F], number: int) -> None:
+    def __init__(self, performing: Performing, task: ByPeople[F], number: int) -> None:
         self._performing = performing
         self._task = task
         self.number = number
@@ -142,7 +152,7 @@ class Item(Generic[F]):
 
     def complete(self, answer: F) -> None:
         """Hand in the answer. Raises `InvalidValue`, or the refusal that a performer would get."""
-        self._performing.give(CompleteItem(self.number, _answer_of(self._task, answer)))
+        self._performing.give(CompleteItem(self.number, self._performing.answer_of(self._task, answer)))
 
     def put_back(self) -> None:
         """Give it back to those it was offered to."""
@@ -174,35 +184,35 @@ class Actor:
         answer = self._performing.give(StartInstance(process.name, inputs))
         return Running(machine, self._performing.telling, process, str(answer["instance"]))
 
-    def sees(self, task: Personal[..., Any, Any] | None = None) -> bool:
+    def sees(self, task: ByPeople[Any] | None = None) -> bool:
         """Whether the person has or is offered an item (of that task)."""
         return bool(self._performing.rows(task))
 
-    def item(self, task: Personal[..., Any, F], *, of: Running[Any] | None = None) -> Item[F]:
+    def item(self, task: ByPeople[F], *, of: Running[Any] | None = None) -> Item[F]:
         """The one item of a task that the person has or is offered. Raises `NotOneItem`, which lists what there is."""
         items = self.items(task, of=of)
         if len(items) != 1:
             raise self._not_one(task, [item.number for item in items])
         return items[0]
 
-    def items(self, task: Personal[..., Any, F], *, of: Running[Any] | None = None) -> list[Item[F]]:
+    def items(self, task: ByPeople[F], *, of: Running[Any] | None = None) -> list[Item[F]]:
         """All of them: first what the person has, then what they are offered, the longest waiting first."""
         performing = self._performing
         performing.machine.learn(task)
         rows = [row for row in performing.rows(task) if of is None or performing.instance_of(row) == of.name]
         return [Item(performing, task, row.id) for row in rows]
 
-    def claim(self, task: Personal[..., Any, F], *, of: Running[Any] | None = None) -> Item[F]:
+    def claim(self, task: ByPeople[F], *, of: Running[Any] | None = None) -> Item[F]:
         """Take the one item of a task, so that nobody else does."""
         item = self.item(task, of=of)
         self._performing.give(ClaimItem(item.number))
         return item
 
-    def complete(self, task: Personal[..., Any, F], answer: F, *, of: Running[Any] | None = None) -> None:
+    def complete(self, task: ByPeople[F], answer: F, *, of: Running[Any] | None = None) -> None:
         """Hand in the answer to the one item of a task; with `of`, to that of this instance."""
         self.item(task, of=of).complete(answer)
 
-    def put_back(self, task: Personal[..., Any, Any], *, of: Running[Any] | None = None) -> None:
+    def put_back(self, task: ByPeople[Any], *, of: Running[Any] | None = None) -> None:
         """Give the one item of a task back."""
         self.item(task, of=of).put_back()
 
@@ -231,7 +241,7 @@ class Actor:
     def __repr__(self) -> str:
         return f"<person {self.person}>"
 
-    def _not_one(self, task: Personal[..., Any, Any], numbers: list[int]) -> NotOneItem:
+    def _not_one(self, task: ByPeople[Any], numbers: list[int]) -> NotOneItem:
         performing = self._performing
         there = performing.elsewhere(task)
         if numbers:
@@ -248,9 +258,3 @@ class Actor:
 
 async def _nothing() -> None:
     """What follows it is done."""
-
-
-def _answer_of(task: Personal[..., Any, Any], answer: object) -> str:
-    if not isinstance(task, Task):
-        raise NoSuchItem(f"{task.id} is not done by people.", subject=task.id)
-    return task.form.encode(answer).decode()

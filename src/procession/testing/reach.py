@@ -14,6 +14,7 @@ from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleTy
 from typing import Any
 
 from procession.engine.releases import Release
+from procession.language.binding import Binding
 from procession.language.operations import BusinessFunction, Operation
 from procession.language.process import Process
 from procession.language.registry import Registry
@@ -34,7 +35,7 @@ class Reach:
         self._seen: dict[int, object] = {}
         self._packages: set[str] = set()
 
-    def add(self, thing: Declared) -> bool:
+    def add(self, thing: object) -> bool:
         """Whether anything is reached now that was not before."""
         if id(thing) in self._seen:
             return False
@@ -44,14 +45,15 @@ class Reach:
         self._visit(thing)
         return len(self._found) > before
 
-    def registry(self, services: ServicesAtWork) -> Registry:
+    def registry(self, services: ServicesAtWork, bindings: Iterable[Binding] = ()) -> Registry:
         """What was found, as an application; services are run by `services`. Raises what the declarations get wrong."""
         module = ModuleType("application")
         for number, thing in enumerate(self._found.values()):
             setattr(module, f"thing_{number}", thing)
-        registry = Registry.of([module], services.resource_types)
+        registry = Registry.of([module], services.resource_types, bindings)
         stand_ins = {name: services.stand_in(each) for name, each in registry.operations.items()}
-        return replace(registry, operations=MappingProxyType(stand_ins))
+        bound = {name: services.stand_in(each) for name, each in registry.bound.items()}
+        return replace(registry, operations=MappingProxyType(stand_ins), bound=MappingProxyType(bound))
 
     def release(self) -> Release:
         """The source that it is in."""

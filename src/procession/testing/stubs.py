@@ -11,6 +11,7 @@ from typing import Any, Generic, cast
 
 from procession.engine.service_threads import ServiceThreads
 from procession.errors import AuthorError
+from procession.language.externals import External
 from procession.language.operations import Operation, P, R, Service
 from procession.language.provided import Need, Provisions, type_name_of
 from procession.testing.real_io import Guard, kept_inside
@@ -112,16 +113,14 @@ class ServicesAtWork:
         self.has_died = False
         """Whether an attempt was to end the machine, and has come to that point."""
 
-    def stub(self, service: Service[P, R]) -> Stub[P, R]:
-        """Put a stub in the place of a service."""
-        check_is_service(service)
-        stub = Stub(service)
-        self._stubs[service.id] = stub
+    def stub(self, operation: Operation[P, R]) -> Stub[P, R]:
+        """Put a stub in the place of the code that performs an operation."""
+        stub = Stub(operation)
+        self._stubs[operation.id] = stub
         return stub
 
     def die_in(self, service: AnyService) -> None:
         """The machine dies in the next attempt at this service, after its work is done."""
-        check_is_service(service)
         self._dies_in.add(service.id)
 
     def stand_in(self, operation: Operation[..., Any]) -> Operation[..., Any]:
@@ -221,3 +220,9 @@ def check_is_service(operation: object) -> None:
             subject=name,
             remedy="Let a person do it: world.person(…).complete(…), or .answers(…) for each time it is asked.",
         )
+
+
+def check_may_be_stubbed(operation: object) -> None:
+    """Raises `NotAService` for what people do, and for what is no operation."""
+    if not isinstance(operation, External):
+        check_is_service(operation)

@@ -13,9 +13,10 @@ from procession.calendars.durations import Duration
 from procession.engine.clock import VirtualClock
 from procession.errors import AuthorError
 from procession.kernel import InstanceState
+from procession.language.binding import Binding
 from procession.language.externals import External
 from procession.language.messages import codec_of
-from procession.language.operations import BusinessFunction, P, Personal, R, Service
+from procession.language.operations import BusinessFunction, Operation, P, R, Service
 from procession.language.process import Process
 from procession.language.selection import Role
 from procession.services.commands import Order, SendMessage
@@ -24,9 +25,9 @@ from procession.store import InstanceFilter, WorkItemRow
 from procession.testing.expectations import Expectation
 from procession.testing.machine import Machine
 from procession.testing.outside import OutsidePrograms
-from procession.testing.performers import MOST_SEEN, Actor, Performing
+from procession.testing.performers import MOST_SEEN, Actor, ByPeople, Performing
 from procession.testing.running import Running
-from procession.testing.stubs import Stub
+from procession.testing.stubs import Stub, check_is_service, check_may_be_stubbed
 from procession.testing.telling import Telling
 from procession.work.performers import Performer
 
@@ -128,12 +129,19 @@ class World:
 
         It says what comes of it: `.fails(error, times=2).returns(result)`, or `.does(function)`.
         """
-        if isinstance(operation, External):
-            stub = self._outside.stub(operation)
-        else:
-            stub = self._machine.services.stub(operation)
+        check_may_be_stubbed(operation)
         self._machine.learn(operation)
-        return stub
+        performer = self._machine.registry.performer_of(operation)
+        programs = self._outside if isinstance(performer, External) else self._machine.services
+        return programs.stub(operation)
+
+    def bind(self, *bindings: Binding) -> None:
+        """Have operations performed as in a deployment: `bind(bind(judge, small_ones))`, or `bind(*claims.bindings.bindings)`.
+
+        Without it each is performed as it says, whatever the settings of the application name.
+        """
+        self._machine.bind(bindings)
+        self._check_halts()
 
     def send(self, message: object, *, key: str) -> None:
         """Send a message from outside: whoever waits for its class and key gets it, else the first that asks."""
@@ -174,6 +182,7 @@ class World:
         if during is None:
             self._machine.crash()
         else:
+            check_is_service(during)
             self._machine.learn(during)
             self._machine.services.die_in(during)
         self._check_halts()
@@ -185,7 +194,7 @@ class World:
             rows = view.instances.list(InstanceFilter(processes=(process.name, *process.was)), limit=MOST_SEEN)
         return [Running(self._machine, self._telling, process, row.name) for row in reversed(rows)]
 
-    def expect(self, of: BusinessFunction | Personal[..., Any, Any] | Actor | Running[Any]) -> Expectation:
+    def expect(self, of: BusinessFunction | ByPeople[Any] | Actor | Running[Any]) -> Expectation:
         """What the test expects of the open items of a function, a task, a person or an instance: `.has(1, due="Friday")`."""
         name, belongs = _choice_of(of)
 
@@ -255,12 +264,12 @@ def world(*, start: str = MONDAY, zone: str = "UTC", real_time: bool = False) ->
 
 
 def _choice_of(
-    of: BusinessFunction | Personal[..., Any, Any] | Actor | Running[Any],
+    of: BusinessFunction | ByPeople[Any] | Actor | Running[Any],
 ) -> tuple[str, Callable[[WorkItemRow, str], bool]]:
     match of:
         case BusinessFunction():
             return of.name, lambda row, _: row.function in (of.name, *of.was)
-        case Personal():
+        case Operation():
             return of.id, lambda row, _: row.operation == of.id
         case Actor():
             return of.person, lambda *_: True
