@@ -11,7 +11,7 @@ import pytest
 
 from procession import Function, ProcessFailed, process
 from procession.control import attempt, log
-from procession.errors import OperationFailed, Withdrawn
+from procession.errors import InvalidValue, OperationFailed, Withdrawn
 from procession.kernel import CallCompleted, CallFailed, CallRequested, InstanceFailed
 from procession.services.commands import CompleteCall, FailCall, RetryCall, RetryInstance, WithdrawItem
 from procession.services.foreseeing import foresee_withdrawal
@@ -117,7 +117,7 @@ async def test_a_call_in_attention_is_completed_by_hand_with_a_checked_value(hos
     world, name = await in_attention(host, bank)
     call = world.call_of(name, "pay")
 
-    with pytest.raises(Exception, match="string"):
+    with pytest.raises(InvalidValue, match="string"):
         await world.give(CompleteCall(name, call, "17"))
     await world.give(CompleteCall(name, call, '"by bank transfer"'), "bob")
     await world.complete(name, True)
