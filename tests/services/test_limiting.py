@@ -117,3 +117,11 @@ def test_a_limit_that_cannot_hold_is_refused_with_its_line(tmp_path: Path, setti
         load(make(tmp_path, settings))
     assert told in str(refused.value)
     assert "procession.toml:9: " in str(refused.value)
+
+
+def test_the_limits_of_one_service_are_listed_with_that_of_its_system(tmp_path: Path) -> None:
+    application = make(tmp_path, LIMITS + "scales = { at_once = 2 }\n")
+    assert [each.name for each in list_limits(application, "Machine.weigh").limits] == ["Machine.weigh", "scales"]
+    assert [each.name for each in list_limits(application, "scales").limits] == ["scales"]
+    with pytest.raises(PerformerError, match="no service and no system 'scale'"):
+        list_limits(application, "scale")

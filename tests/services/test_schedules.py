@@ -233,11 +233,16 @@ def test_while_its_process_is_paused_nothing_is_started_and_somebody_is_told(tmp
             await office.until(host, datetime(2026, 3, 2, 7, tzinfo=UTC))
             assert started(host) == []
             assert "The process receive is paused by ann" in office.listed().last_refused
-            assert [case.kind for case in list_cases(office.application, CasesWanted()).cases] == ["schedule"]
+            (case,) = list_cases(office.application, CasesWanted()).cases
+            assert (case.kind, case.command) == ("schedule", 'procession unpause process "receive"')
+            await office.until(host, datetime(2026, 3, 9, 7, tzinfo=UTC))
+            (again,) = list_cases(office.application, CasesWanted()).cases
+            assert again.occurrence == case.occurrence, "it is the same pause, so nobody is told anew"
             await give(host, Unpause("process", "receive"))
+            assert list_cases(office.application, CasesWanted()).cases == ()
             await host.engine.apply_due()
             assert started(host) == [], "what was refused is not made up for"
-            await office.until(host, datetime(2026, 3, 9, 7, tzinfo=UTC))
+            await office.until(host, datetime(2026, 3, 16, 7, tzinfo=UTC))
             assert len(started(host)) == 1
 
     run(work())

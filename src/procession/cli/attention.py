@@ -6,7 +6,7 @@ import typer
 
 from procession.cli.command import LOOKING, Invocation, command
 from procession.cli.instances import read_since
-from procession.cli.output import indented, local, plural, say
+from procession.cli.output import indented, local, plural, say, tell_of_pause
 from procession.cli.parsers import whole_number
 
 if TYPE_CHECKING:
@@ -46,12 +46,18 @@ def attention(
 def _show(found: "CaseList", zone: "tzinfo") -> None:
     if not found.cases:
         say("Nothing needs attention.")
-        return
     for case in found.cases:
         say(f"- {local(case.since, zone)}  {indented(case.message)}", "red")
         say(f"  {indented(case.remedy)}")
         say(f"  $ {case.command}", "bold")
-    say()
+    if found.cases:
+        say()
+        _say_number(found)
+    for pause in found.pauses:
+        tell_of_pause(pause, zone)
+
+
+def _say_number(found: "CaseList") -> None:
     say(
         plural(len(found.cases), "case") + ("; there are more: see --limit and the filters." if found.more else "."),
         "dim",

@@ -9,10 +9,12 @@ from procession.cli.output import (
     heading,
     indented,
     local,
+    local_near,
     plural,
     say,
     state_cell,
     table,
+    tell_of_pause,
     value_lines,
 )
 
@@ -37,6 +39,8 @@ def show_instance(detail: "InstanceDetail", zone: tzinfo, *, verbose: bool) -> N
         say(f"child of {row.parent}")
     if row.ended is not None:
         say(f"{row.state} at {local(row.ended, zone)}")
+    if detail.suspension is not None:
+        say(f"{detail.suspension.sentence(zone)}; `{detail.suspension.command}` has it go on", "yellow")
     if detail.failure is not None:
         failed = "failed with" if row.ended is not None else "it fails, once this is cleaned up and undone:"
         say(f"{failed} {indented(detail.failure)}", "red")
@@ -65,13 +69,13 @@ def _show_branches(detail: "InstanceDetail", zone: tzinfo) -> None:
         say()
         _show_frames(branch)
         if wait is not None:
-            _show_wait(detail.instance.instance, wait, zone)
+            _show_wait(detail, wait, zone)
         else:
             say("  waits for another branch" if branch.call is None else f"  waits for call {branch.call}")
     for wait in waits.values():
         # A call that is asked for and not awaited at this moment, by a handle.
         say()
-        _show_wait(detail.instance.instance, wait, zone, lead="also open:")
+        _show_wait(detail, wait, zone, lead="also open:")
 
 
 def _show_frames(branch: "BranchShown") -> None:
@@ -96,7 +100,7 @@ def _carets(frame: "FrameShown") -> str:
     return " " * start + "^" * width
 
 
-def _show_wait(instance: str, wait: "Wait", zone: tzinfo, *, lead: str = "waits for") -> None:
+def _show_wait(detail: "InstanceDetail", wait: "Wait", zone: tzinfo, *, lead: str = "waits for") -> None:
     since = f"since {local(wait.since, zone)} ({age(datetime.now(UTC) - wait.since)})"
     due = f", due {local(wait.due, zone)}" if wait.due else ""
     late = " OVERDUE" if wait.is_overdue else ""
@@ -105,20 +109,23 @@ def _show_wait(instance: str, wait: "Wait", zone: tzinfo, *, lead: str = "waits 
             whom = f"{wait.holder}, who has {wait.state} it," if wait.holder else f"the role {wait.role}"
             say(f"  {lead} {whom} to do {wait.title} (item {wait.item}), {since}{due}{late}", "cyan")
         case "service":
-            _show_service(instance, wait, since, zone, lead)
+            _show_service(detail, wait, since, zone, lead)
         case "child":
             _show_child(wait, since, lead)
         case "external":
-            _show_external(instance, wait, f"{since}{due}{late}", zone, lead)
+            _show_external(detail.instance.instance, wait, f"{since}{due}{late}", zone, lead)
         case "group":
             say(f"  {lead} more of the group {wait.title} (call {wait.call}), {since}", "cyan")
         case "message":
             say(f"  {lead} the message {wait.title} (call {wait.call}), {since}", "cyan")
         case _:
             say(f"  {lead} the time {local(wait.due, zone)} (call {wait.call}), {since}", "cyan")
+    if wait.pause is not None:
+        tell_of_pause(wait.pause, zone, "  ")
 
 
-def _show_service(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: str) -> None:
+def _show_service(detail: "InstanceDetail", wait: "Wait", since: str, zone: tzinfo, lead: str) -> None:
+    instance = detail.instance.instance
     made = wait.attempts or 0
     attempts = (
         f"{made} of {plural(wait.attempts_allowed, 'attempt')}" if wait.attempts_allowed else plural(made, "attempt")
@@ -136,10 +143,25 @@ def _show_service(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: s
             "cyan",
         )
         return
-    state = "an attempt runs now" if wait.state == "running" else f"next attempt at {local(wait.due, zone)}"
-    say(f"{text}; {state}", "cyan")
+    is_suspended = detail.suspension is not None
+    when = next_attempt(wait, zone, engine_runs=detail.engine_runs, is_suspended=is_suspended)
+    say(f"{text}; {when}", "cyan")
     if last_error:
         say(f"  last error: {last_error}", "yellow")
+
+
+def next_attempt(wait: "Wait", zone: tzinfo, *, engine_runs: bool, is_suspended: bool) -> str:
+    """When the next attempt begins, or what it waits for where its time is past."""
+    if wait.state == "running":
+        return "an attempt runs now"
+    if wait.pause is not None or is_suspended:
+        return "no attempt begins"
+    if wait.due is None or wait.due > datetime.now(UTC):
+        return f"next attempt at {local_near(wait.due, zone)}"
+    if not engine_runs:
+        return "an attempt is due; no engine runs: `procession serve`"
+    told = " and ".join(f"{each.name} is limited to {each.spoken}" for each in wait.limits)
+    return f"it waits for its turn: {told}" if told else "an attempt is due"
 
 
 def _show_external(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: str) -> None:

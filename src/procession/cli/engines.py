@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from procession.cli.command import LOOKING, RUNNING, Format, Invocation, command
-from procession.cli.output import age, heading, indented, local, plural, say, table, to_json
+from procession.cli.output import age, heading, indented, local, plural, say, table, tell_of_pause, to_json
 from procession.cli.parsers import one_of, words_of
 from procession.errors import StoreLocked
 
@@ -255,6 +255,8 @@ def _show(report: "HealthReport", application: "Application") -> None:
         states = ", ".join(f"{number} {state}" for state, number in sorted(counted.items())) or "none"
         say(f"  {what}: {states}")
     say(f"  {plural(report.timers, 'timer')}, {plural(report.events, 'event')}, {plural(report.requests, 'request')}")
+    for pause in report.pauses:
+        tell_of_pause(pause, application.zone, "  ")
     if report.replayed:
         say(f"  {plural(report.replayed, 'running instance')} replayed on the source on disk")
     if report.checks:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from procession.cli.command import WORKING, Invocation, command
-from procession.cli.output import local, say, value_lines
+from procession.cli.output import local_near, say, value_lines
 from procession.cli.parsers import said, whole_number
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _show(calls: list[dict[str, object]], zone: "tzinfo") -> None:
         say("Nothing waits for this worker.")
     for call in calls:
         until = datetime.fromisoformat(str(call["lease_until"]))
-        say(f"{call['token']}  call {call['call']} of {call['instance']}, until {local(until, zone)}", "bold")
+        say(f"{call['token']}  call {call['call']} of {call['instance']}, until {local_near(until, zone)}", "bold")
         for line in value_lines(call["input"], "  "):
             say(line)
 
@@ -84,7 +84,7 @@ def heartbeat(invocation: Invocation, token: TokenOption, lease: LeaseOption = N
     application = invocation.application()
     answer = invocation.give(application, HeartbeatExternal(token, lease)).answer
     until = datetime.fromisoformat(str(answer["lease_until"]))
-    invocation.answer(answer, lambda: say(f"{token} is yours until {local(until, application.zone)}."))
+    invocation.answer(answer, lambda: say(f"{token} is yours until {local_near(until, application.zone)}."))
 
 
 def complete(

@@ -9,7 +9,7 @@ import typer
 
 from procession.cli.bulk import one_or_many
 from procession.cli.command import LOOKING, REPAIRING, WORKING, Invocation, command
-from procession.cli.output import indented, local, plural, say, state_cell, table
+from procession.cli.output import indented, local, plural, say, state_cell, table, tell_of_pause
 from procession.cli.parsers import whole_number
 from procession.errors import ProcessionError
 
@@ -163,6 +163,8 @@ def list_instances(
 
     def in_words() -> None:
         _show_list(found, application.zone)
+        for pause in found.pauses:
+            tell_of_pause(pause, application.zone)
         tell_of_engine(found.engine_note)
 
     invocation.answer(found, in_words)

@@ -22,7 +22,11 @@ def declare(app: typer.Typer) -> None:
 def limit(
     invocation: Invocation,
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A service (Mail.send) or a system; none lists the limits.")
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="A service (Mail.send) or a system, alone to show its limit; none lists all.",
+        ),
     ] = None,
     at_once: Annotated[
         int | None,
@@ -35,37 +39,36 @@ def limit(
     lift: Annotated[bool, typer.Option("--lift", help="No limit at all.")] = False,
     from_settings: Annotated[bool, typer.Option("--from-settings", help="Again what procession.toml says.")] = False,
 ) -> None:
-    """Limit attempts at a service, or at all services of an outside system, from now on; an engine that runs need not be stopped."""
+    """Limit attempts at a service, or at all services of an outside system, from now on; or show what the limit is.
+
+    An engine that runs need not be stopped.
+    """
     from procession.services.commands import SetLimit
     from procession.services.limiting import list_limits
+    from procession.services.records import LimitShown
 
     application = invocation.application()
-    if name is None:
-        if at_once or per_minute or lift or from_settings:
-            raise typer.BadParameter("say which service or system", param_hint="NAME")
-        found = list_limits(application)
-        invocation.answer(found, lambda: _show(found))
+    changes = at_once is not None or per_minute is not None or lift or from_settings
+    if name is None and changes:
+        raise typer.BadParameter("say which service or system", param_hint="NAME")
+    if name is None or not changes:
+        found = list_limits(application, name)
+        invocation.answer(found, lambda: _show(found, name))
         return
     if (at_once is not None or per_minute is not None) + lift + from_settings != 1:
         raise typer.BadParameter(
             "give --at-once, --per-minute or both; or --lift; or --from-settings", param_hint="NAME"
         )
     answer = invocation.give(application, SetLimit(name, at_once, per_minute, from_settings)).answer
-    told = _spoken(answer["at_once"], answer["per_minute"])
-    invocation.answer(answer, lambda: say(f"{name}: {told} from now on."))
+    changed = LimitShown(name, answer["at_once"], answer["per_minute"], "")
+    invocation.answer(answer, lambda: say(f"{name}: {changed.spoken} from now on."))
 
 
-def _show(found: "LimitList") -> None:
+def _show(found: "LimitList", name: str | None) -> None:
     if not found.limits:
-        say("No limits.")
+        say("No limits." if name is None else f"{name}: no limit.")
         return
     table(
         ("limit", "is", "from"),
-        [(each.name, _spoken(each.at_once, each.per_minute), each.origin) for each in found.limits],
+        [(each.name, each.spoken, each.origin) for each in found.limits],
     )
-
-
-def _spoken(at_once: object, per_minute: object) -> str:
-    parts = [f"{at_once} at once"] if at_once is not None else []
-    parts += [f"{per_minute} a minute"] if per_minute is not None else []
-    return ", ".join(parts) or "no limit"

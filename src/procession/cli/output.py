@@ -4,7 +4,7 @@ import dataclasses
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ from procession.errors import ProcessionError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from procession.services.records import PauseShown
 
 # Without a terminal there is no width to keep to, and nothing is cut off.
 _NO_WIDTH = 10_000
@@ -99,6 +101,19 @@ def local(moment: datetime | None, zone: tzinfo) -> str:
     return "" if moment is None else f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
+def local_near(moment: datetime | None, zone: tzinfo) -> str:
+    """The same, to the second where it is less than two minutes from now: a minute says nothing there."""
+    if moment is None or abs(moment - datetime.now(UTC)) >= timedelta(minutes=2):
+        return local(moment, zone)
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+
+
+def tell_of_pause(pause: "PauseShown", zone: tzinfo, indent: str = "") -> None:
+    """What is held, by whom and why, and what has it go on."""
+    told = pause.sentence(zone)
+    say(f"{indent}{told[0].upper()}{told[1:]}. `{pause.command}` has it go on.", "yellow")
+
+
 def age(length: timedelta) -> str:
     """How long, in the largest unit that fits: "3 days", "20 minutes"."""
     seconds = max(int(length.total_seconds()), 0)
@@ -155,6 +170,7 @@ STATE_STYLES = {
     "halted": "bold red",
     "cancelling": "yellow",
     "suspended": "yellow",
+    "paused": "yellow",
     "cancelled": "yellow",
     "attention": "bold red",
 }

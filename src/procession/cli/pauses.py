@@ -79,7 +79,8 @@ def _pause(invocation: Invocation, scope: str, name: str, timers: str) -> None:
     answer = invocation.give(invocation.application(), Pause(scope, name, timers)).answer
 
     def in_words() -> None:
-        still = f" {plural(int(answer['instances']), 'instance')} stood still by it." if scope == "process" else ""
+        number = int(answer["instances"])
+        still = f" {plural(number, 'instance')} stood still by it." if number else ""
         say(f"The {scope} {answer['name']} is paused.{still} Timers {'stand still' if timers == 'stop' else 'run on'}.")
         say(f'`procession unpause {scope} "{answer["name"]}"` has it go on.')
 
@@ -92,7 +93,8 @@ def _unpause(invocation: Invocation, scope: str, name: str) -> None:
     answer = invocation.give(invocation.application(), Unpause(scope, name)).answer
 
     def in_words() -> None:
-        again = f", and so do {plural(int(answer['instances']), 'instance')}" if scope == "process" else ""
+        number = int(answer["instances"])
+        again = f", and so {'does' if number == 1 else 'do'} {plural(number, 'instance')}" if number else ""
         say(f"The {scope} {answer['name']} goes on{again}.")
 
     invocation.answer(answer, in_words)

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from procession.errors import ProcessionError
@@ -16,10 +16,11 @@ from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.call_stacks import halt_of
 from procession.services.families import ancestors_of
+from procession.services.holding import Holding
 from procession.services.last_errors import last_error_shown
 from procession.services.naming import names_of_operation, names_of_process
 from procession.services.places import Places
-from procession.services.records import moment
+from procession.services.records import PauseShown, moment
 from procession.services.scheduling import SCHEDULE_KEPT, kept_state
 from procession.store import InstanceFilter, InstanceRow, View, open_readers
 from procession.store.external_calls import ExternalCallRow
@@ -271,10 +272,14 @@ def _failed_bodies(scene: Scene) -> Iterator[Case]:
 
 
 def _overdue(scene: Scene) -> Iterator[Case]:
+    holding = Holding(scene.application, scene.view, scene.registry)
     for item in scene.view.worklist.overdue(scene.now_us, limit=scene.most):
         assert item.due_us is not None
         row = scene.view.instances.find(item.instance)
         whom = item.holder or f"the role {item.role}"
+        pause = holding.pause_at(item.operation)
+        told = f", but {pause.sentence(UTC)}" if pause is not None else ""
+        remedy = f"Ask {whom}; `procession work show {item.id}`."
         yield Case(
             kind=CaseKind.OVERDUE,
             subject=str(item.id),
@@ -284,9 +289,9 @@ def _overdue(scene: Scene) -> Iterator[Case]:
             call=item.call,
             item=item.id,
             since=moment(item.due_us),
-            message=f"Item {item.id}, {item.title}, was due at {moment(item.due_us):%Y-%m-%d %H:%M} UTC and waits for {whom}.",
-            remedy=f"Ask {whom}; `procession work show {item.id}`.",
-            command=f"procession work show {item.id}",
+            message=f"Item {item.id}, {item.title}, was due at {moment(item.due_us):%Y-%m-%d %H:%M} UTC and waits for {whom}{told}.",
+            remedy=remedy if pause is None else f"`{pause.command}` has it go on.",
+            command=f"procession work show {item.id}" if pause is None else pause.command,
             occurrence=f"{CaseKind.OVERDUE}:{item.id}:{item.due_us}",
         )
 
@@ -294,10 +299,23 @@ def _overdue(scene: Scene) -> Iterator[Case]:
 def _schedules(scene: Scene) -> Iterator[Case]:
     """Recurring starts whose last time came to nothing; the next one that comes to something ends the case."""
     kept = scene.view.metas(SCHEDULE_KEPT)
+    holding = Holding(scene.application, scene.view, scene.registry)
     for table in scene.application.settings.tables.schedule[: scene.most]:
         state = kept_state(kept.get(SCHEDULE_KEPT + table.name))
         if state is None or not state.refused or state.last_us is None:
             continue
+        at = f"{moment(state.last_us):%Y-%m-%d %H:%M} UTC"
+        remedy = f"That time is past: `procession start {table.process}` starts one by hand. Then correct the schedule."
+        command, occurrence = "procession schedule list", f"{CaseKind.SCHEDULE}:{table.name}:{state.last_us}"
+        if state.is_held:
+            pause = holding.pause_of_process(table.process)
+            if pause is None:
+                continue  # it goes on with its next time
+            remedy = f"`{pause.command}` has it go on with its next time; the times until then are let go."
+            command, occurrence = (
+                pause.command,
+                f"{CaseKind.SCHEDULE}:{table.name}:paused:{pause.since.timestamp():.6f}",
+            )
         yield Case(
             kind=CaseKind.SCHEDULE,
             subject=table.name,
@@ -307,10 +325,10 @@ def _schedules(scene: Scene) -> Iterator[Case]:
             call=None,
             item=None,
             since=moment(state.last_us),
-            message=f"The schedule {table.name} started nothing at {moment(state.last_us):%Y-%m-%d %H:%M} UTC: {state.refused}",
-            remedy=f"That time is past: `procession start {table.process}` starts one by hand. Then correct the schedule.",
-            command="procession schedule list",
-            occurrence=f"{CaseKind.SCHEDULE}:{table.name}:{state.last_us}",
+            message=f"The schedule {table.name} started nothing at {at}: {state.refused}",
+            remedy=remedy,
+            command=command,
+            occurrence=occurrence,
         )
 
 
@@ -326,10 +344,14 @@ class CasesWanted:
 
 @dataclass(frozen=True, slots=True)
 class CaseList:
-    """What waits for a person, the longest waiting first; `more` says that there are others."""
+    """What waits for a person, the longest waiting first; `more` says that there are others.
+
+    `pauses` are no cases, since somebody wanted them; they say why else nothing happens.
+    """
 
     cases: tuple[Case, ...]
     more: bool
+    pauses: tuple[PauseShown, ...] = ()
 
 
 def list_cases(application: Application, wanted: CasesWanted) -> CaseList:
@@ -346,10 +368,11 @@ def list_cases(application: Application, wanted: CasesWanted) -> CaseList:
         with readers.snapshot() as view:
             may_be = _matches(wanted, registry, view)
             found = [case for case in cases(Scene(application, view, registry, time.time_ns() // 1000)) if may_be(case)]
+            pauses = Holding(application, view, registry).pauses
     finally:
         readers.close()
     found.sort(key=lambda case: case.since)
-    return CaseList(tuple(found[: wanted.limit]), len(found) > wanted.limit)
+    return CaseList(tuple(found[: wanted.limit]), len(found) > wanted.limit, pauses)
 
 
 def registry_if_it_loads(application: Application) -> Registry | None:

@@ -7,12 +7,14 @@ from datetime import datetime
 
 from procession.engine.clock import distrust_at_opening
 from procession.engine.embedded import CLOCK_ACCEPTED
+from procession.engine.suspending import PAUSES
 from procession.errors import ProcessionError
 from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.attention import Scene, cases
-from procession.services.records import moment
+from procession.services.records import PauseShown, moment
 from procession.services.replaying import replay_running
+from procession.services.scopes import pauses_shown
 from procession.services.sources import find_newer_source, release_on_disk
 from procession.services.telling import TOLD, Told
 from procession.store import Readers, View, find_holder, open_readers
@@ -68,7 +70,8 @@ class Check:
 class HealthReport:
     """What `doctor` found. `is_well` is False as soon as something needs a person.
 
-    `replayed` is how many running instances were replayed on the source on disk.
+    `replayed` is how many running instances were replayed on the source on disk. `pauses` are no concerns, since somebody
+    wanted them.
     """
 
     is_well: bool
@@ -88,6 +91,7 @@ class HealthReport:
     checks: tuple[Check, ...]
     concerns: tuple[Concern, ...]
     replayed: int = 0
+    pauses: tuple[PauseShown, ...] = ()
 
 
 def examine(application: Application) -> HealthReport:
@@ -115,10 +119,12 @@ def examine(application: Application) -> HealthReport:
             concerns += _messages(view)
             concerns += _clock(view)
             concerns += _disk(application)
+            pauses = pauses_shown(view.metas(PAUSES))
             if registry is not None:
                 concerns += _missing_operations(view, registry)
         replayed = _replayed(application, readers, registry, concerns)
-        return replace(_report(application, version, defects, concerns, readers, checks), replayed=replayed)
+        report = _report(application, version, defects, concerns, readers, checks)
+        return replace(report, replayed=replayed, pauses=pauses)
     finally:
         readers.close()
 

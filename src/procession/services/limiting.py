@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import TypedDict
 
 from procession.engine.contract import Decision, View
-from procession.engine.limits import Limit, names_of
+from procession.engine.limits import AnyService, Limit, names_of
 from procession.errors import PerformerError
 from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.commands import Order, SetLimit
 from procession.services.desk import Answer, Desk
+from procession.services.records import LimitShown
 from procession.services.settings import Settings, told_instead
 from procession.store import open_readers
 
@@ -29,16 +30,6 @@ class _Kept(TypedDict):
     at_once: int | None
     per_minute: int | None
     by: str
-
-
-@dataclass(frozen=True, slots=True)
-class LimitShown:
-    """What is limited: a service or an outside system, by how much, and where that was said."""
-
-    name: str
-    at_once: int | None
-    per_minute: int | None
-    origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +101,43 @@ async def change(desk: Desk, order: Order, command: SetLimit) -> Answer:
     return dict((await desk.submit(order, decide)).outcome)
 
 
-def list_limits(application: Application) -> LimitList:
-    """Every limit in force, with where it was said."""
+def list_limits(application: Application, name: str | None = None) -> LimitList:
+    """Every limit in force, or those of one service with its system, with where each was said. Raises `NoSuchLimit`."""
     registry = application.load_registry()
-    declared = limits_of(application.settings, registry)
-    kept: dict[str, str] = {}
-    if application.store.exists():
-        readers = open_readers(application.store)
-        try:
-            with readers.snapshot() as view:
-                kept = view.metas(KEPT)
-        finally:
-            readers.close()
-    changed, limits = _changed(kept, registry), in_force(declared, kept, registry)
-    return LimitList(tuple(_shown(application.settings, changed, limits)))
+    if name is not None:
+        _require_limited(name, registry)
+    if not application.store.exists():
+        return LimitList(_limits(application.settings, {}, registry, name))
+    readers = open_readers(application.store)
+    try:
+        with readers.snapshot() as view:
+            return LimitList(_limits(application.settings, view.metas(KEPT), registry, name))
+    finally:
+        readers.close()
+
+
+def limits_on(
+    service: AnyService, kept: Mapping[str, str], settings: Settings, registry: Registry
+) -> tuple[LimitShown, ...]:
+    """The limits by which attempts at a service may have to wait for their turn."""
+    return _limits(settings, kept, registry, service.id)
+
+
+def _require_limited(name: str, registry: Registry) -> None:
+    known = limited_names(registry)
+    if registry.names_of_operation(name)[0] not in known:
+        raise NoSuchLimit(
+            f"There is no service and no system {name!r}.", subject=name, remedy=told_instead(name, sorted(known))
+        )
+
+
+def _limits(
+    settings: Settings, kept: Mapping[str, str], registry: Registry, name: str | None
+) -> tuple[LimitShown, ...]:
+    changed, limits = _changed(kept, registry), in_force(limits_of(settings, registry), kept, registry)
+    service = None if name is None else registry.find_service(name)
+    wanted = set(limits) if name is None else set(names_of(service)) if service is not None else {name}
+    return tuple(_shown(settings, changed, {each: limit for each, limit in limits.items() if each in wanted}))
 
 
 def _shown(

@@ -1,30 +1,27 @@
 """Reading an application: lists, one instance, one work item. Past the engine, from the store; works while an engine runs."""
 
 import json
-import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
 from uuid import UUID
 
 from procession.errors import ProcessionError
 from procession.kernel import InstanceState
-from procession.language.boxes import BOX
 from procession.language.fields import Field
 from procession.language.messages import codec_of
 from procession.language.registry import Registry
 from procession.services.application import Application
 from procession.services.call_stacks import halt_of, open_requests, stacks_of
 from procession.services.desk import no_instance
-from procession.services.families import parent_of, tree_of, waits_for_children
+from procession.services.families import parent_of, tree_of
 from procession.services.foreseeing import Foreseen, foresee_withdrawal
 from procession.services.former_roles import with_former_roles
 from procession.services.forms import form_fields
 from procession.services.groups import codec_of_group
-from procession.services.last_errors import last_error_shown
+from procession.services.holding import Holding
 from procession.services.messages import get_message_class
 from procession.services.naming import find_instance, get_process, names_of_operation, names_of_process
 from procession.services.narrating import history_of, json_of
@@ -39,7 +36,6 @@ from procession.services.records import (
     ItemSummary,
     MessageKept,
     MessageList,
-    Wait,
     Worklist,
     maybe_moment,
     moment,
@@ -47,18 +43,17 @@ from procession.services.records import (
 from procession.services.reloading import fault_on_disk
 from procession.services.sources import NewerSource, find_newer_source
 from procession.services.stored_source import find_stored
+from procession.services.waits import waits_of
 from procession.services.worklist import AnyTask, OperationIsGone, no_item
 from procession.store import (
     EventRow,
     InstanceFilter,
     InstanceRow,
-    ServiceCallRow,
     View,
-    Waits,
     WorkItemRow,
+    find_holder,
     open_readers,
 )
-from procession.store.external_calls import ExternalCallRow, ExternalState
 from procession.store.messages import MessageRow
 from procession.work.worklist import check_is_open
 
@@ -119,6 +114,17 @@ class Reading:
         """What the packages declare, as the engine that runs has them. Raises `AuthorError` where they do not load."""
         return self._stored or self.application.load_registry()
 
+    @property
+    def _registry_if_it_loads(self) -> Registry | None:
+        """The same; None while it does not load: what is open can be read all the same."""
+        try:
+            return self.registry
+        except ProcessionError:
+            return None
+
+    def _holding(self, view: View) -> Holding:
+        return Holding(self.application, view, self._registry_if_it_loads)
+
     def instances(self, wanted: Wanted) -> InstanceList:
         """Instances, newest first. Raises `NoSuchProcess`, and `NoSuchInstance` where there is none whose children are asked for."""
         processes, _ = self.names_of(wanted.process)
@@ -136,7 +142,8 @@ class Reading:
             )
             rows = [] if view is None else view.instances.list(chosen, limit=wanted.limit + 1)
             summaries = tuple(_summary(row, view) for row in rows[: wanted.limit])
-        return InstanceList(summaries, len(rows) > wanted.limit, self.engine_note)
+            pauses = () if view is None else self._holding(view).pauses
+        return InstanceList(summaries, len(rows) > wanted.limit, self.engine_note, pauses)
 
     def instance(self, reference: str, *, with_variables: bool = False, with_history: bool = False) -> InstanceDetail:
         """Everything about one instance. Raises `NoSuchInstance`."""
@@ -149,6 +156,7 @@ class Reading:
             places = Places(self.application.folder, view)
             stacks = stacks_of(row, history, places, view, lambda: self.registry, with_variables=with_variables)
             attributes = view.instances.attributes(row.id)
+            holding = self._holding(view)
             note = stacks.note
             if note and self.newer_source is not None and self._stored is None:
                 note = f"What the engine runs cannot be replayed here, since it is not what is on disk. {note}"
@@ -159,14 +167,16 @@ class Reading:
                 result=_value_of(history, "InstanceCompleted"),
                 failure=_failure_of(history),
                 halt=halt_of(row, places, len(waits.waiting_events)),
-                waits=self._waits(view, row, waits, history),
+                waits=waits_of(view, row, history, self._registry_if_it_loads, holding),
                 branches=stacks.branches,
                 branches_from=stacks.source,
                 note=note,
-                items=tuple(_item(item, row) for item in view.worklist.of_instance(row.id)),
+                items=tuple(_item(item, row, holding) for item in view.worklist.of_instance(row.id)),
                 children=tree_of(view, row),
                 history=history_of(history, view) if with_history else (),
                 engine_note=self.engine_note,
+                engine_runs=find_holder(self.application.store) is not None,
+                suspension=holding.suspension_of(row),
             )
 
     def withdrawal(self, item: int, *, reason: str = "") -> Foreseen:
@@ -187,10 +197,7 @@ class Reading:
         """
         if process is None and operation is None:
             return (), ()
-        try:
-            registry: Registry | None = self.registry
-        except ProcessionError:
-            registry = None  # the application does not load at the moment
+        registry = self._registry_if_it_loads
         with self._snapshot() as view:
             return (
                 () if process is None else names_of_process(process, registry, view),
@@ -198,10 +205,8 @@ class Reading:
             )
 
     def _with_former_names(self, roles: Collection[str]) -> Collection[str]:
-        try:
-            return with_former_roles(roles, self.registry)
-        except ProcessionError:
-            return roles  # the application does not load at the moment; what is open can be read all the same
+        registry = self._registry_if_it_loads
+        return roles if registry is None else with_former_roles(roles, registry)
 
     def worklist(self, performer: str | None, *, limit: int = 50) -> Worklist:
         """The items of one person, held and offered; of everybody without a name. Raises `UnknownPerformer`."""
@@ -216,7 +221,7 @@ class Reading:
                 roles = self._with_former_names({role for person in people.values() for role in person.roles})
                 held = view.worklist.held(performer, limit=limit + 1)
                 rows = [*held, *view.worklist.offered(roles, limit=limit + 1)]
-            return Worklist(performer, tuple(_items(view, rows[:limit])), len(rows) > limit)
+            return Worklist(performer, tuple(_items(view, rows[:limit], self._holding(view))), len(rows) > limit)
 
     def item(self, item: int) -> ItemDetail:
         """Everything about one work item. Raises `NoSuchItem`."""
@@ -224,7 +229,7 @@ class Reading:
             found = view.worklist.find_with_input(item) if view is not None else None
             if view is None or found is None:
                 raise no_item(item)
-            instance = view.instances.find(found.item.instance)
+            shown = _item(found.item, view.instances.find(found.item.instance), self._holding(view))
             events = tuple(
                 ItemEntry(moment(event.at_us), event.kind, event.actor, event.reason)
                 for event in view.worklist.events(item)
@@ -238,7 +243,7 @@ class Reading:
             instructions, note = task.instructions, ""
             form = form_fields(task.form.fields())
         return ItemDetail(
-            item=_item(found.item, instance),
+            item=shown,
             process=found.process,
             business_key=found.business_key,
             instructions=instructions,
@@ -310,71 +315,6 @@ class Reading:
             waits = view.waits(row.id)
             return sum(call.state != "attention" for call in waits.service_calls), len(waits.timers)
 
-    def _waits(self, view: View, row: InstanceRow, waits: Waits, history: list[EventRow]) -> tuple[Wait, ...]:
-        now = datetime.now(UTC)
-        requested = open_requests(history)
-        found = [_wait_for_item(item, now) for item in waits.items]
-        found += [self._wait_for_service(call, moment(_at(requested, call.call))) for call in waits.service_calls]
-        withdrawn = {each.call or 0: json.loads(each.header) for each in history if each.kind == "CallWithdrawn"}
-        found += [self._wait_for_service(call, moment(_at(withdrawn, call.call))) for call in waits.late_calls]
-        found += [self._wait_for_external(call, now) for call in waits.external_calls]
-        for receive in waits.receives:
-            is_box = receive.type == BOX
-            kind, title = ("group", receive.key) if is_box else ("message", f"{receive.type} with key {receive.key}")
-            since = moment(receive.since_us)
-            found.append(Wait(receive.call, kind, receive.type, title, "waiting", since, None, is_overdue=False))
-        for timer in waits.timers:
-            due = moment(timer.due_us)
-            since = moment(_at(requested, timer.call))
-            found.append(Wait(timer.call, "timer", "timer", "timer", "waiting", since, due, due < now))
-        asked = {call: moment(_at(requested, call)) for call in requested}
-        found += waits_for_children(view, row, requested, asked)
-        return tuple(sorted(found, key=lambda wait: wait.call))
-
-    def _wait_for_service(self, row: ServiceCallRow, since: datetime) -> Wait:
-        try:
-            operation = self.registry.find_service(row.operation)
-        except ProcessionError:
-            operation = None
-        allowed = operation.attempts if operation is not None else None
-        title = operation.title if operation is not None else row.operation
-        due = moment(row.due_us) if row.state == "due" else None
-        return Wait(
-            call=row.call,
-            kind="service",
-            operation=row.operation,
-            title=title,
-            state=row.state,
-            since=since,
-            due=due,
-            is_overdue=False,
-            attempts=row.attempts,
-            attempts_allowed=allowed,
-            last_error=last_error_shown(row),
-        )
-
-    def _wait_for_external(self, row: ExternalCallRow, now: datetime) -> Wait:
-        try:
-            operation = self.registry.find_operation(row.operation)
-        except ProcessionError:
-            operation = None
-        state = row.state(time.time_ns() // 1000)
-        due = maybe_moment(row.due_us)
-        return Wait(
-            call=row.call,
-            kind="external",
-            operation=row.operation,
-            title=operation.title if operation is not None else row.operation,
-            state=state,
-            since=moment(row.requested_us),
-            due=due,
-            is_overdue=due is not None and due < now,
-            holder=row.worker if state is ExternalState.LEASED else None,
-            attempts=row.attempts,
-            attempts_allowed=row.most_attempts,
-            last_error=last_error_shown(row),
-        )
-
     @contextmanager
     def _snapshot(self) -> Iterator[View | None]:
         """What is committed now; None while the application has not run yet."""
@@ -400,13 +340,13 @@ def _summary(row: InstanceRow, view: View | None) -> InstanceSummary:
     )
 
 
-def _items(view: View, rows: Iterable[WorkItemRow]) -> Iterator[ItemSummary]:
+def _items(view: View, rows: Iterable[WorkItemRow], holding: Holding) -> Iterator[ItemSummary]:
     known: dict[int, InstanceRow | None] = {}
     for row in rows:
         if row.instance not in known:
             instance = view.instances.find(row.instance)
             known[row.instance] = instance
-        yield _item(row, known[row.instance])
+        yield _item(row, known[row.instance], holding)
 
 
 def _message(row: MessageRow) -> MessageKept:
@@ -421,8 +361,9 @@ def _message(row: MessageRow) -> MessageKept:
     )
 
 
-def _item(row: WorkItemRow, instance: InstanceRow | None) -> ItemSummary:
+def _item(row: WorkItemRow, instance: InstanceRow | None, holding: Holding) -> ItemSummary:
     is_suspended = instance is not None and instance.suspended is not None and row.ended_us is None
+    pause = holding.pause_at(row.operation) if row.ended_us is None else None
     due = maybe_moment(row.due_us)
     ended = maybe_moment(row.ended_us)
     return ItemSummary(
@@ -435,7 +376,7 @@ def _item(row: WorkItemRow, instance: InstanceRow | None) -> ItemSummary:
         function=row.function,
         title=row.title,
         role=row.role,
-        state="suspended" if is_suspended else row.state,
+        state="suspended" if is_suspended else row.state if pause is None else "paused",
         holder=row.holder,
         version=row.version,
         requested=moment(row.requested_us),
@@ -444,23 +385,7 @@ def _item(row: WorkItemRow, instance: InstanceRow | None) -> ItemSummary:
         started=maybe_moment(row.started_us),
         ended=ended,
         performer=row.performer,
-    )
-
-
-def _wait_for_item(item: WorkItemRow, now: datetime) -> Wait:
-    due = maybe_moment(item.due_us)
-    return Wait(
-        call=item.call,
-        kind="task",
-        operation=item.operation,
-        title=item.title,
-        state=item.state,
-        since=moment(item.requested_us),
-        due=due,
-        is_overdue=due is not None and due < now,
-        item=item.id,
-        role=item.role,
-        holder=item.holder,
+        pause=pause,
     )
 
 
@@ -475,7 +400,3 @@ def _failure_of(history: list[EventRow]) -> str | None:
             kind = str(json.loads(event.header)["type"])
             return f"{kind}: {message}" if message else kind
     return None
-
-
-def _at(requested: Mapping[int, Mapping[str, Any]], call: int) -> int:
-    return int(requested.get(call, {}).get("at", 0))

@@ -20,6 +20,66 @@ def maybe_moment(at_us: int | None) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseShown:
+    """What is paused, since when, by whom and why; `timers` says whether timers run on meanwhile: run or stop."""
+
+    scope: str
+    name: str
+    since: datetime
+    by: str
+    reason: str
+    timers: str
+
+    @property
+    def command(self) -> str:
+        """The command that has it go on."""
+        return f'procession unpause {self.scope} "{self.name}"'
+
+    def sentence(self, zone: tzinfo) -> str:
+        """In words, for people of this zone, without a full stop."""
+        why = f": {self.reason.rstrip('.')}" if self.reason else ""
+        return f"the {self.scope} {self.name} is paused since {self.since.astimezone(zone):%Y-%m-%d %H:%M} by {self.by}{why}"
+
+
+@dataclass(frozen=True, slots=True)
+class SuspensionShown:
+    """Since when an instance is suspended, by whom and why; `command` has it go on.
+
+    `within` is the instance with which it was suspended, as its child.
+    """
+
+    since: datetime
+    by: str
+    reason: str
+    timers: str
+    within: str | None
+    command: str
+
+    def sentence(self, zone: tzinfo) -> str:
+        """In words, for people of this zone, without a full stop."""
+        why = f": {self.reason.rstrip('.')}" if self.reason else ""
+        within = f" with {self.within}" if self.within is not None else ""
+        return f"suspended{within} since {self.since.astimezone(zone):%Y-%m-%d %H:%M} by {self.by}{why}"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitShown:
+    """What is limited: a service or an outside system, by how much, and where that was said."""
+
+    name: str
+    at_once: int | None
+    per_minute: int | None
+    origin: str
+
+    @property
+    def spoken(self) -> str:
+        """By how much, in words."""
+        parts = [f"{self.at_once} at once"] if self.at_once is not None else []
+        parts += [f"{self.per_minute} a minute"] if self.per_minute is not None else []
+        return ", ".join(parts) or "no limit"
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceSummary:
     """One line in a list of instances."""
 
@@ -73,6 +133,7 @@ class ItemSummary:
     started: datetime | None
     ended: datetime | None
     performer: str | None
+    pause: PauseShown | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +229,8 @@ class ErrorShown:
 class Wait:
     """A call that an instance waits for: what, whom (a holder or a role; nobody for a timer), since when, due when.
 
-    For a child that is its `instance`, with the reason why that stands still, if it is halted.
+    For a child that is its `instance`, with the reason why that stands still, if it is halted. `pause` is what keeps it
+    from being done; `limits` are those by which the attempts at a service may have to wait for their turn.
     """
 
     call: int
@@ -187,6 +249,8 @@ class Wait:
     last_error: ErrorShown | None = None
     instance: str | None = None
     halt: str | None = None
+    pause: PauseShown | None = None
+    limits: tuple[LimitShown, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +318,7 @@ class InstanceDetail:
 
     `branches_from` says where the call stacks come from: "replay" (the process as it stands now), "record" (the places
     that were recorded when the calls were asked for; `note` says why), or "none" for an instance that has ended.
-    `engine_note` says so where the engine that runs has not taken the source on disk.
+    `engine_note` says so where the engine that runs has not taken the source on disk; without `engine_runs` none does.
     """
 
     instance: InstanceSummary
@@ -271,18 +335,21 @@ class InstanceDetail:
     children: tuple[ChildShown, ...] = ()
     history: tuple[HistoryEntry, ...] = field(default=())
     engine_note: str = ""
+    engine_runs: bool = False
+    suspension: SuspensionShown | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceList:
     """A page of instances, newest first; `more` says that there are older ones.
 
-    `engine_note` says so where the engine that runs has not taken the source on disk.
+    `engine_note` says so where the engine that runs has not taken the source on disk. `pauses` are all those in force.
     """
 
     instances: tuple[InstanceSummary, ...]
     more: bool
     engine_note: str = ""
+    pauses: tuple[PauseShown, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,3 +359,8 @@ class Worklist:
     performer: str | None
     items: tuple[ItemSummary, ...]
     more: bool
+
+    @property
+    def pauses(self) -> tuple[PauseShown, ...]:
+        """The pauses that hold one of them."""
+        return tuple(dict.fromkeys(item.pause for item in self.items if item.pause is not None))

@@ -18,6 +18,7 @@ from procession.services.desk import Answer, Desk
 from procession.services.instances import starting
 from procession.services.records import maybe_moment, moment
 from procession.services.scheduling import Schedule, ScheduleState, schedules_of
+from procession.services.scopes import IsPaused
 from procession.store import View as StoreView
 from procession.store import open_readers
 from procession.store.readers import Readers
@@ -69,10 +70,15 @@ class ScheduledStarts:
     async def _settle(self, schedule: Schedule, at_us: int, *, starts: bool) -> None:
         """Be done with all times up to this one, by one start or, where they are let go, by none."""
 
-        def settled(view: View, refused: str = "") -> ScheduleState:
+        def settled(view: View, refusal: ProcessionError | None = None) -> ScheduleState:
             state = ScheduleState.of(schedule, view.kept(schedule.key), view.now_us)
-            last_us = at_us if starts else state.last_us
-            return replace(state, settled_us=max(state.settled_us, at_us), last_us=last_us, refused=refused)
+            return replace(
+                state,
+                settled_us=max(state.settled_us, at_us),
+                last_us=at_us if starts else state.last_us,
+                refused="" if refusal is None else refusal.message,
+                is_held=isinstance(refusal, IsPaused),
+            )
 
         if not starts:
             log.info("%s: the start of %s was missed and is let go.", schedule.key, moment(at_us))
@@ -83,9 +89,12 @@ class ScheduledStarts:
         except (EngineStopped, ClockNotTrusted, StoreError):
             raise  # tried again
         except ProcessionError as error:
-            log.error("%s: nothing was started at %s: %s", schedule.key, moment(at_us), error)
-            refused = error.message
-            await self._keep(schedule, lambda view: settled(view, refused))
+            refusal = error
+            level = (
+                logging.INFO if isinstance(error, IsPaused) else logging.ERROR
+            )  # somebody wants that it starts nothing
+            log.log(level, "%s: nothing was started at %s: %s", schedule.key, moment(at_us), error)
+            await self._keep(schedule, lambda view: settled(view, refusal))
             return
         if accepted.repeated:  # the store has forgotten that it is settled, and not that it was started
             await self._keep(schedule, settled)

@@ -47,7 +47,10 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleState:
-    """What became of a schedule: up to when its times are settled, and whether somebody has paused or resumed it."""
+    """What became of a schedule: up to when its times are settled, and whether somebody has paused or resumed it.
+
+    `refused` is why its last time started nothing; `is_held` says that this was a pause of its process.
+    """
 
     definition: str
     settled_us: int
@@ -55,6 +58,7 @@ class ScheduleState:
     paused_by: str = ""
     last_us: int | None = None
     refused: str = ""
+    is_held: bool = False
 
     @classmethod
     def of(cls, schedule: Schedule, kept: str | None, now_us: int) -> "ScheduleState":

@@ -8,7 +8,6 @@ it is the same for all services that name it. Timers and deadlines of instances 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from procession.engine.contract import Decision, InstanceHasEnded, InstanceIsHalted, View
 from procession.engine.suspending import (
@@ -29,7 +28,7 @@ from procession.services.commands import Order, Pause, ResumeInstance, SuspendIn
 from procession.services.desk import Answer, Desk
 from procession.services.limiting import limited_names
 from procession.services.pausing import pause as pause_instance
-from procession.services.records import moment
+from procession.services.records import PauseShown, moment
 from procession.services.settings import told_instead
 from procession.store import InstanceFilter, InstanceRow, open_readers
 
@@ -46,18 +45,6 @@ class NothingToPause(PerformerError):
     """There is no process, operation or outside system of that name, or it is not paused."""
 
     code = "nothing-to-pause"
-
-
-@dataclass(frozen=True, slots=True)
-class PauseShown:
-    """What is paused, since when, by whom and why; `timers` says whether timers run on meanwhile: run or stop."""
-
-    scope: str
-    name: str
-    since: datetime
-    by: str
-    reason: str
-    timers: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +207,14 @@ def list_pauses(application: Application) -> PauseList:
             kept = view.metas(PAUSES)
     finally:
         readers.close()
-    return PauseList(tuple(_shown(KeptPause.of(key, text)) for key, text in kept.items()))
+    return PauseList(pauses_shown(kept))
 
 
-def _shown(kept: KeptPause) -> PauseShown:
+def pauses_shown(kept: Mapping[str, str]) -> tuple[PauseShown, ...]:
+    """The pauses that the store keeps."""
+    return tuple(pause_shown(KeptPause.of(key, text)) for key, text in kept.items())
+
+
+def pause_shown(kept: KeptPause) -> PauseShown:
+    """A pause, for people."""
     return PauseShown(kept.scope, kept.name, moment(kept.at_us), kept.by, kept.reason, kept.timers)
