@@ -144,20 +144,20 @@ def _show_service(detail: "InstanceDetail", wait: "Wait", since: str, zone: tzin
         )
         return
     is_suspended = detail.suspension is not None
-    when = next_attempt(wait, zone, engine_runs=detail.engine_runs, is_suspended=is_suspended)
+    when = next_attempt(wait, zone, now=datetime.now(UTC), engine_runs=detail.engine_runs, is_suspended=is_suspended)
     say(f"{text}; {when}", "cyan")
     if last_error:
         say(f"  last error: {last_error}", "yellow")
 
 
-def next_attempt(wait: "Wait", zone: tzinfo, *, engine_runs: bool, is_suspended: bool) -> str:
+def next_attempt(wait: "Wait", zone: tzinfo, *, now: datetime, engine_runs: bool, is_suspended: bool) -> str:
     """When the next attempt begins, or what it waits for where its time is past."""
     if wait.state == "running":
         return "an attempt runs now"
     if wait.pause is not None or is_suspended:
         return "no attempt begins"
-    if wait.due is None or wait.due > datetime.now(UTC):
-        return f"next attempt at {local_near(wait.due, zone)}"
+    if wait.due is None or wait.due > now:
+        return f"next attempt at {local_near(wait.due, zone, now=now)}"
     if not engine_runs:
         return "an attempt is due; no engine runs: `procession serve`"
     told = " and ".join(f"{each.name} is limited to {each.spoken}" for each in wait.limits)

@@ -64,27 +64,32 @@ def fetch(
 
 
 def _show(calls: list[dict[str, object]], zone: "tzinfo") -> None:
-    from datetime import datetime
+    from datetime import UTC, datetime
 
     if not calls:
         say("Nothing waits for this worker.")
     for call in calls:
         until = datetime.fromisoformat(str(call["lease_until"]))
-        say(f"{call['token']}  call {call['call']} of {call['instance']}, until {local_near(until, zone)}", "bold")
+        say(
+            f"{call['token']}  call {call['call']} of {call['instance']}, until {local_near(until, zone, now=datetime.now(UTC))}",
+            "bold",
+        )
         for line in value_lines(call["input"], "  "):
             say(line)
 
 
 def heartbeat(invocation: Invocation, token: TokenOption, lease: LeaseOption = None) -> None:
     """Renew a lease: the work goes on."""
-    from datetime import datetime
+    from datetime import UTC, datetime
 
     from procession.services.commands import HeartbeatExternal
 
     application = invocation.application()
     answer = invocation.give(application, HeartbeatExternal(token, lease)).answer
     until = datetime.fromisoformat(str(answer["lease_until"]))
-    invocation.answer(answer, lambda: say(f"{token} is yours until {local_near(until, application.zone)}."))
+    invocation.answer(
+        answer, lambda: say(f"{token} is yours until {local_near(until, application.zone, now=datetime.now(UTC))}.")
+    )
 
 
 def complete(

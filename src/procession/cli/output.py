@@ -4,7 +4,7 @@ import dataclasses
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING
@@ -101,9 +101,9 @@ def local(moment: datetime | None, zone: tzinfo) -> str:
     return "" if moment is None else f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
-def local_near(moment: datetime | None, zone: tzinfo) -> str:
+def local_near(moment: datetime | None, zone: tzinfo, *, now: datetime) -> str:
     """The same, to the second where it is less than two minutes from now: a minute says nothing there."""
-    if moment is None or abs(moment - datetime.now(UTC)) >= timedelta(minutes=2):
+    if moment is None or abs(moment - now) >= timedelta(minutes=2):
         return local(moment, zone)
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
