@@ -12,7 +12,14 @@ import pytest
 from procession.errors import AuthorError, PerformerError, ProcessionError
 from procession.kernel import CallRequested
 from procession.services.application import Application, open_application
-from procession.services.commands import CompleteExternal, CompleteItem, FetchExternal, RetryCall, StartInstance
+from procession.services.commands import (
+    CompleteCall,
+    CompleteExternal,
+    CompleteItem,
+    FetchExternal,
+    RetryCall,
+    StartInstance,
+)
 from procession.services.configuration import configuration_of
 from procession.services.hosting import Host, Hosting, open_host
 from procession.services.reloading import forget_modules, load
@@ -204,6 +211,22 @@ async def test_what_code_was_asked_for_stays_with_code_when_people_are_bound(tmp
         await give(host, RetryCall("order-1", call.call))
         (call,) = await until(host, attention)
         assert "OperationGone" in str(call.last_error), "there is no code for it any more, and an operator decides"
+
+
+async def test_what_code_was_asked_for_is_ended_by_hand_once_nothing_is_bound_any_more(tmp_path: Path) -> None:
+    application = make(tmp_path, "bind(judge, by_rule, attempts=1)")
+    await run(application, lambda view: any(call.state == "attention" for call in view.waits(1).service_calls))
+    forget_modules(application)
+    file = application.folder / "procession.toml"
+    file.write_text(file.read_text().partition("[deployment]")[0])
+    application = open_application(application.folder)
+
+    async with open_host(application, Hosting()) as host:
+        await give(host, CompleteCall("order-1", 1, '{"approved": true, "remarks": "by hand"}'))
+        assert (await until(host, ended))[1] == "by hand 100"
+        with host.engine.store.readers.snapshot() as view:
+            assert view.attention() == []
+    assert check_invariants(application.store, Evidence()).problems == ()
 
 
 def asked_for(application: Application) -> list[str]:

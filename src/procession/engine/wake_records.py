@@ -74,12 +74,10 @@ class WakeRecords:
         """
         if isinstance(event, TimerFired):
             turn.batch.timers.remove(instance, event.call)
-        elif (
-            not isinstance(event, _ENDS)
-            or kind in OTHER_INSTANCES
-            or (kind is CallKind.TASK and not self.registry.bound)
-        ):
-            pass  # what stands for it is the other instance, or its item
+        elif not isinstance(event, _ENDS) or kind in OTHER_INSTANCES:
+            pass  # what stands for it is the other instance
+        elif kind is CallKind.TASK and turn.batch.items.has_in_hand(instance, event.call):
+            pass  # what stands for it is its item; where it was bound to code, there is none
         elif kind is CallKind.MESSAGE:
             messages.taken(turn, instance, event.call)
         else:

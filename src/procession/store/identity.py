@@ -128,6 +128,10 @@ class Identity(Generic[K, R]):
                 result[key] = row
         return [result[key] for key in sorted(result)]
 
+    def has_in_hand(self, wanted: Callable[[R], bool]) -> bool:
+        """Whether a record that the batch has read or made fits; what it dealt with last is looked at first."""
+        return any(wanted(row) for row in reversed(self._rows.values()))
+
     def new_after(self, key: K) -> R | None:
         """The first record of the batch's own, not yet written, whose key is greater."""
         return next((self._rows[each] for each in self._new if key < each), None)

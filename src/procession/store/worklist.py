@@ -175,6 +175,10 @@ class WorkItems:
         )
         return self._with_tail(open_rows[0]) if open_rows else None
 
+    def has_in_hand(self, instance: int, call: int) -> bool:
+        """Whether the batch deals with an item of this call; False where only the store can tell."""
+        return self._rows.has_in_hand(lambda row: row.instance == instance and row.call == call)
+
     def of_instance(self, instance: int) -> list[WorkItemRow]:
         """All items of an instance, ended ones too, oldest first."""
         found = _OF_INSTANCE.run(self._connection, instance)
