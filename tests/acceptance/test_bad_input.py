@@ -1,6 +1,7 @@
 """What cannot work: each is told in one paragraph that names the thing and the remedy, and leaves everything as it was."""
 
 import json
+import os
 import resource
 import sqlite3
 import subprocess
@@ -51,6 +52,10 @@ MISTAKES: dict[str, Mistake] = {
     "a lease given back without a word": (["external", "fail", "--token", "a:1:1", "--error", " "], 2, "--error"),
     "a worker without a name": (["external", "fetch", "scan", "--worker", ""], 2, "--worker"),
     "a format that there is not": (["work", "list", "--format", "xml"], 2, "'--format': 'xml' is none of text, json"),
+    "a name that is no text": (["show", os.fsdecode(b"\xff")], 2, "is not UTF-8 text"),
+    "a filter that is no text": (["list", "--text", os.fsdecode(b"\xff")], 2, "is not UTF-8 text"),
+    "nobody who gives the command": (["work", "claim", "2", "--as", ""], 2, "--as"),
+    "a number that is too large": (["work", "claim", "9" * 30], 2, "is too large a number"),
     "a number that is none": (["work", "claim", "two"], 2, "ITEM"),
     "a log file that cannot be written": (["export", "log", "--output", "nowhere/log.csv"], 2, "nowhere"),
     "a name that is a module of Python": (["new", "json"], 1, "json"),
@@ -92,6 +97,18 @@ def test_a_mistake_is_told_to_a_program_as_one_document(used: Terminal) -> None:
 def test_a_traceback_is_shown_only_on_request(used: Terminal) -> None:
     assert "Traceback" not in used.run("show", "leave-99").err
     assert "Traceback" in used.run("show", "leave-99", "--debug").err
+
+
+def test_standard_input_that_is_no_text_is_told(used: Terminal) -> None:
+    done = subprocess.run(
+        [*COMMAND, "start", "leave", "--input", "-", "--as", "ann"],
+        cwd=used.folder,
+        env=used.environment | {"PYTHONIOENCODING": "utf-8:strict"},
+        input=b'{"days": \xff}',
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, b"standard input is not UTF-8 text" in done.stderr) == (2, True)
 
 
 # A source that cannot work

@@ -116,6 +116,12 @@ def test_a_line_without_an_end_is_refused_at_the_limit(path: Path, monkeypatch: 
     assert office.orders == []
 
 
+def test_a_greeting_without_an_end_is_refused_at_the_limit_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "LINE_LIMIT_BYTES", 1000)
+    (answer,) = asyncio.run(conversation(path, Office(), b"x" * 5000 + b"\n"))
+    assert answer["error"]["code"] == "bad-line"
+
+
 def test_another_protocol_is_refused_by_name(path: Path) -> None:
     office = Office()
     answers = asyncio.run(conversation(path, office, encode_line({"protocol": 99}), encode_order(ORDER)))

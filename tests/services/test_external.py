@@ -91,7 +91,7 @@ def test_a_call_that_was_let_lapse_is_told_and_can_be_handed_out_again_or_ended_
         archive.perform(RetryCall("file-1", 1), clock=yesterday)
     (told,) = examine(archive.application).concerns
     assert (told.kind, told.subject) == ("external", "file-1")
-    assert "was handed out 1 times and not done, the last time to scanner" in told.message
+    assert "was handed out 1 time and not done, the last time to scanner" in told.message
     with Reading(archive.application) as reading:
         (wait,) = reading.instance("file-1").waits
     assert (wait.kind, wait.state, wait.attempts_allowed) == ("external", "attention", 1)

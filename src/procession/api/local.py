@@ -88,10 +88,10 @@ class LocalSocket:
             writer.close()
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        line = await self._next_line(reader, writer)
-        if line is None:
-            return False
         try:
+            line = await self._next_line(reader, writer)
+            if line is None:
+                return False
             said = decode_line(line).get("protocol")
             if said != PROTOCOL:
                 raise OtherProtocol(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from procession.cli.parsers import one_of, words_of
+from procession.cli.parsers import one_of, refuse_unreadable, said, words_of
 from procession.errors import InternalError, ProcessionError
 
 if TYPE_CHECKING:
@@ -54,7 +54,11 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback o
 ActorOption = Annotated[
     str | None,
     typer.Option(
-        "--as", metavar="PERSON", envvar="PROCESSION_AS", help="Who gives the command (default: your login name)."
+        "--as",
+        metavar="PERSON",
+        envvar="PROCESSION_AS",
+        parser=said,
+        help="Who gives the command (default: your login name).",
     ),
 ]
 ReasonOption = Annotated[
@@ -139,6 +143,8 @@ def command(
 
         @functools.wraps(body)
         def run(**given: Any) -> None:
+            for name, value in given.items():
+                refuse_unreadable(name.upper(), value)
             status = _guarded(body, _invocation(given, common), given)
             if status:
                 raise typer.Exit(status)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 def read_json(given: str, option: str) -> str:
     """The JSON text that an option means. A file that cannot be read is a usage error."""
     if given == "-":
-        return sys.stdin.read()
+        try:
+            return sys.stdin.read()
+        except UnicodeDecodeError:
+            raise typer.BadParameter("standard input is not UTF-8 text", param_hint=option) from None
     if not given.startswith("@"):
         return given
     path = Path(given[1:])

@@ -6,10 +6,11 @@ from typing import TypeVar
 
 import typer
 
+LARGEST = 10**18
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-def whole_number(least: int = 0, most: int = 10**18) -> Callable[[str], int]:
+def whole_number(least: int = 0, most: int = LARGEST) -> Callable[[str], int]:
     """Reads a whole number within these bounds: `work complete abc` says what stands there instead of a number."""
 
     def read(text: str | int) -> int:
@@ -17,10 +18,12 @@ def whole_number(least: int = 0, most: int = 10**18) -> Callable[[str], int]:
             number = int(text)
         except ValueError:
             raise typer.BadParameter(f"{text!r} is not a whole number") from None
-        if not least <= number <= most:
-            bounds = f"from {least:,} to {most:,}" if most < 10**18 else f"of at least {least}"
-            raise typer.BadParameter(f"{text} is not a number {bounds}")
-        return number
+        if least <= number <= most:
+            return number
+        if number > most == LARGEST:
+            raise typer.BadParameter(f"{text} is too large a number")
+        bounds = f"from {least:,} to {most:,}" if most < LARGEST else f"of at least {least}"
+        raise typer.BadParameter(f"{text} is not a number {bounds}")
 
     return read
 
@@ -45,5 +48,12 @@ def words_of(kind: type[StrEnum]) -> str:
 def said(text: str) -> str:
     """Reads a text that somebody is to understand: one with nothing in it says nothing."""
     if not text.strip():
-        raise typer.BadParameter("it is empty; say it in words")
+        raise typer.BadParameter("it is empty")
     return text
+
+
+def refuse_unreadable(name: str, given: object) -> None:
+    """Refuses what was typed in bytes that are no UTF-8, which Python hands over in halves of surrogate pairs."""
+    for text in given if isinstance(given, list | tuple) else (given,):
+        if isinstance(text, str) and not text.isascii() and text != text.encode("utf-8", "replace").decode():
+            raise typer.BadParameter(f"{text!r} is not UTF-8 text", param_hint=name)

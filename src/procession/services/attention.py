@@ -209,7 +209,7 @@ def _externals(scene: Scene) -> Iterator[Case]:
             scene,
             call,
             since=moment(call.lease_until_us or call.requested_us) if error is None else error.at,
-            what=f"was handed out {call.attempts} times and not done{told}.",
+            what=f"was handed out {call.attempts} time{'s' if call.attempts != 1 else ''} and not done{told}.",
             cause="See to the outside program",
             occurrence=call.fencing,
         )

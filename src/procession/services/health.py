@@ -235,7 +235,8 @@ def _missing_operations(view: View, registry: Registry) -> list[Concern]:
         Concern(
             "missing operation",
             operation,
-            f"{number} open calls are of the operation {operation!r}, which the application no longer has.",
+            f"{number} open call{'s are' if number != 1 else ' is'} of the operation {operation!r}, "
+            "which the application no longer has.",
             'Bring it back, or name its old name with was=("…",) on the operation that took its place.',
         )
         for operation, number in sorted(view.open_operations().items())

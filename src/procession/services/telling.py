@@ -106,6 +106,7 @@ class AttentionTeller:
         told = {case.occurrence: kept.get(TOLD + case.occurrence) for case in found}
         changed: dict[str, str | None] = {}
         if len(found) < MOST_LOOKED_AT:  # else what is not among them may be there all the same
+            self._tried &= told.keys()
             changed |= {key: None for key in kept if key.removeprefix(TOLD) not in told}
         for case in found:
             if told[case.occurrence] is None:
