@@ -8,6 +8,7 @@ thread, so that forking is safe.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -66,7 +67,11 @@ def next_order(socket_path: str) -> tuple[dict[str, Any], list[int]]:
                 tell_ends(running, waiting)
             elif key.fileobj is listening:
                 connection, _ = listening.accept()
-                order, files = received(connection)
+                try:
+                    order, files = received(connection)
+                except (OSError, ValueError):  # its client was ended before it had said what it wants
+                    connection.close()
+                    continue
                 if (pid := os.fork()) == 0:
                     signal.set_wakeup_fd(-1)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -79,7 +84,8 @@ def next_order(socket_path: str) -> tuple[dict[str, Any], list[int]]:
                 for file in files:
                     os.close(file)
                 running[pid] = connection
-                connection.sendall(f"{pid}\n".encode())
+                with contextlib.suppress(OSError):  # that it is gone is seen below
+                    connection.sendall(f"{pid}\n".encode())
                 waiting.register(connection, selectors.EVENT_READ, pid)
             elif key.data in running:  # a client says nothing more: it is gone
                 os.kill(key.data, signal.SIGKILL)
@@ -89,8 +95,8 @@ def next_order(socket_path: str) -> tuple[dict[str, Any], list[int]]:
 def received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """An order and its standard files."""
     text, files, _, _ = socket.recv_fds(connection, LONGEST_ORDER, 3)
-    while not text.endswith(b"\n"):
-        text += connection.recv(LONGEST_ORDER)
+    while not text.endswith(b"\n") and (more := connection.recv(LONGEST_ORDER)):
+        text += more
     return json.loads(text), files
 
 
