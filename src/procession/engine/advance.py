@@ -60,12 +60,15 @@ from procession.store.messages import NewMessage
 EVENTS_LIMIT = 100_000
 EVENTS_WARNING = 20_000
 MOST_DEPTH = 100
-MOST_IN_CHAIN = 1_000
+MOST_IN_CHAIN = 5_000
+OF_A_BEGINNING = 5
+"""What an instance that is started, or begins anew, adds to a chain: it leaves more behind than a message or a child."""
 
 NO_PROGRESS = HaltRecord(
     "no-progress",
-    f"{MOST_IN_CHAIN:,} instances were started, or began anew, each by the one before, and no time passed. "
-    "Look for a process that starts itself, or renews itself, without waiting for anything in between.",
+    "Thousands of messages, children or new instances came of each other, each of the one before, and no time passed. "
+    "Look for processes that answer each other without an end, or for one that starts or renews itself, without waiting "
+    "for anything else in between.",
     b"{}",
 )
 
@@ -250,7 +253,7 @@ class Advance:
                 )
                 self._name_anew(turn, row, command.input)
                 turn.notice(now_us, row.name, "begins anew")
-                turn = turn.in_chain(turn.cause.chain + 1)
+                turn = turn.in_chain(turn.cause.chain + OF_A_BEGINNING)
             else:
                 self._carry_out(turn, batch.instances.get(row.id), command, recorded, position)
 
@@ -276,7 +279,7 @@ class Advance:
                 turn.batch.instances.set_attributes(row.id, texts)
             case PublishMessage():
                 assert isinstance(recorded, MessagePublished)
-                messages.publish(turn, _message(row, recorded))
+                messages.publish(turn, _message(row, recorded, turn.cause.chain + 1))
             case RecordNotUndone(call, operation, why):
                 _note_not_undone(turn, row, {"call": call, "operation": operation, "why": why, "at_us": recorded.at_us})
             case CompleteInstance() | FailInstance() | CancelInstance():
@@ -335,14 +338,18 @@ def _of_unclear_class(registry: Registry, command: PublishMessage | RequestCall)
     return HaltRecord("message-unclear", said, b"{}")
 
 
-def _message(row: InstanceRow, event: MessagePublished) -> NewMessage:
+def _message(row: InstanceRow, event: MessagePublished, chain: int) -> NewMessage:
     """What an instance has published, as it is stored."""
     uuid = new_uuid7(event.at_us)
-    return NewMessage(uuid, event.message, event.key, event.value, event.at_us, event.expires_us, row.id, row.name)
+    return NewMessage(
+        uuid, event.message, event.key, event.value, event.at_us, event.expires_us, row.id, row.name, chain
+    )
 
 
 def _lengthens_a_chain(command: Command) -> bool:
-    return isinstance(command, RenewInstance) or (isinstance(command, RequestCall) and command.kind is CallKind.START)
+    if isinstance(command, RequestCall):
+        return command.kind in OTHER_INSTANCES
+    return isinstance(command, RenewInstance | PublishMessage)
 
 
 def _depth(batch: Batch, row: InstanceRow) -> int:

@@ -1,7 +1,7 @@
 """Has one request decided inside a batch, and puts the decision into rows."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from procession.engine import messages
@@ -20,7 +20,7 @@ from procession.engine.recording import change_item, change_service, keep_reques
 from procession.engine.starting import begin_instance
 from procession.engine.suspending import STANDS_STILL, Suspension, resume, suspend, suspend_as_others
 from procession.engine.turn import Cause, Effects, Turn
-from procession.errors import PerformerError
+from procession.errors import OperatorError, PerformerError
 from procession.kernel import (
     GOES_ON,
     InstanceCancelled,
@@ -105,9 +105,26 @@ class BatchView:
     def expired_messages(self, *, limit: int) -> list[MessageRow]:
         return self.batch.messages.expired(self.now_us, limit=limit)
 
-    def instances_with_due_timers(self, *, limit: int) -> list[int]:
-        due = self.batch.timers.due(self.now_us, limit=limit)
-        return list(dict.fromkeys(timer.instance for timer in due))
+    def has_deliveries(self, instance: int) -> bool:
+        """Whether anything is on its way to or from the instance, or one above it."""
+        if not self.batch.deliveries.are_open:
+            return False
+        above: int | None = instance
+        while above is not None:
+            if self.batch.deliveries.of_target(above) or self.batch.deliveries.of_origin(above):
+                return True
+            above = self.batch.instances.get(above).parent
+        return False
+
+    def instances_with_due_timers(self, *, limit: int, wanted: Callable[[int], bool]) -> list[int]:
+        """Some of those that are wanted, the longest due first; none only if there is none."""
+        most = limit
+        while True:
+            due = self.batch.timers.due(self.now_us, limit=most)
+            found = [each for each in dict.fromkeys(timer.instance for timer in due) if wanted(each)]
+            if found or len(due) < most:
+                return found[:limit]
+            most *= 4
 
     def timer(self, instance: int, call: int) -> TimerRow | None:
         return next((each for each in self.batch.timers.of_instance(instance) if each.call == call), None)
@@ -130,16 +147,22 @@ class Decider:
     def decide(self, batch: Batch, effects: Effects, request: Request) -> Accepted:
         """Have a request decided and its rows collected.
 
-        Raises the refusal (`PerformerError`, `OperatorError`); then nothing of the request is in the batch, only the
-        timers that were due before it. Any other error leaves the batch unusable.
+        Raises the refusal (`PerformerError`, `OperatorError`); then nothing of the request is in the batch, only what
+        came before it: timers that were due, and what was on its way to its instance. Any other error leaves the batch
+        unusable.
         """
         if request.client_id is not None and (earlier := batch.requests.find_by_client_id(request.client_id)):
             return self._repeat(batch, request, earlier)
         engine = Turn(batch, effects, Cause(None, ENGINE_ACTOR, at_us=request.at_us))
         made_before = batch.deliveries.last
-        if request.instance is not None:
-            self._check_open(engine, request)
-        decision = request.decide(BatchView(batch, request.at_us))
+        try:
+            if request.instance is not None:
+                self._check_open(engine, request)
+            decision = request.decide(BatchView(batch, request.at_us))
+        except (PerformerError, OperatorError):
+            if batch.deliveries.last > made_before:
+                effects.expect(0)
+            raise
         number = batch.requests.new_number() if request.recorded else None
         turn = Turn(batch, effects, Cause(number, request.actor, request.reason, request.at_us))
         instance = self._put_into_rows(turn, request, decision)
@@ -214,9 +237,12 @@ class Decider:
         return Accepted(earlier.number, json.loads(earlier.outcome), row, _why_it_stands(row), repeated=True)
 
     def _check_open(self, turn: Turn, request: Request) -> None:
-        """Apply the timers due before the request; refuse it where its instance stands still or has ended."""
+        """Apply what comes before the request; refuse it where its instance stands still or has ended."""
         assert request.instance is not None
         row = self.advance.live.row_of(turn.batch, request.instance)
+        if turn.batch.deliveries.are_open:
+            self.delivering.apply_what_comes_to(turn, row)
+            row = turn.batch.instances.get(request.instance)
         if row.state not in ENDED_STATES:
             self.delivering.timers.apply(turn, row, request.at_us, request.at_us)
             row = turn.batch.instances.get(request.instance)

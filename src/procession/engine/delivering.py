@@ -4,9 +4,10 @@ Each is a row, written with the transaction that caused it and applied in that o
 well, else as due work. So a crash in between neither loses one nor applies it twice.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from procession.engine.advance import ENDED_STATES, Advance
+from procession.engine.advance import ENDED_STATES, OF_A_BEGINNING, Advance
 from procession.engine.contract import NewInstance
 from procession.engine.due_timers import DueTimers
 from procession.engine.present_names import in_present_names
@@ -98,6 +99,34 @@ class Delivering:
         if turn.effects.delivers:
             self._apply_after(turn, last, MOST_BETWEEN_EVENTS, to_itself=to_itself)
 
+    def apply_what_comes_to(self, turn: Turn, row: InstanceRow) -> None:
+        """Apply what is on its way to an instance or one above it, in order: what comes for it from now on is later."""
+        if not turn.effects.delivers:
+            return
+        line = [row]
+        while (parent := line[-1].parent) is not None:
+            line.append(turn.batch.instances.get(parent))
+        for _ in range(MOST_BETWEEN_EVENTS):
+            coming = self._next_to(turn, line)
+            if coming is None:
+                return
+            self.apply(turn, coming)
+
+    def _next_to(self, turn: Turn, line: Sequence[InstanceRow]) -> DeliveryRow | None:
+        """The first of what is on its way to these, and of what they began before it, whose outcome comes to them."""
+        deliveries = turn.batch.deliveries
+        found: list[DeliveryRow] = []
+        for row in line:
+            coming = deliveries.of_target(row.id)
+            if row.parent is not None:
+                asked = deliveries.of_origin(row.parent)
+                coming += [each for each in asked if (each.kind, each.call) == (DeliveryKind.CANCEL, row.parent_call)]
+            if coming:
+                last = max(each.id for each in coming)
+                begun = [each for each in deliveries.of_origin(row.id) if each.kind == DeliveryKind.START]
+                found += [*coming, *(each for each in begun if each.id < last)]
+        return min(found, key=lambda each: each.id, default=None)
+
     def _apply_after(self, turn: Turn, last: int, most: int, *, to_itself: bool = True) -> None:
         for _ in range(most):
             found = turn.batch.deliveries.next_made_after(last)
@@ -157,8 +186,8 @@ class Delivering:
             return Failure("KeyTaken", f"{holder.name} has the business key {key!r} already.")
         parent = (origin.id, cause.call) if is_child else (None, None)
         new = NewInstance(process, cause.input, title, origin.initiator, key, *parent)
-        chained = turn if is_child else turn.in_chain(turn.cause.chain + 1)
-        row = begin_instance(chained, self.advance, new, at_us)
+        longer = turn.in_chain(turn.cause.chain + (1 if is_child else OF_A_BEGINNING))
+        row = begin_instance(longer, self.advance, new, at_us)
         suspend_as_others(turn, self.advance.live, row.id)
         return row.name
 

@@ -2,10 +2,13 @@
 
 Everything due is one request. Where that fails, it is tried again one by one, so that whatever cannot be applied stands
 alone: it is set aside until the next start and told, and everything else goes on.
+
+What instances do to others goes first, so that no timer overtakes it. Only where they keep each other going, and perhaps
+never end, do the timers of others that nothing is on its way to, and attempts, come in between.
 """
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 
 from procession.engine.attempts import begin
 from procession.engine.contract import Accepted, Decision, Request, ServiceChange, View
@@ -20,6 +23,8 @@ log = logging.getLogger("procession.engine")
 
 ENGINE_ACTOR = "engine"
 MOST_DUE_AT_ONCE = 64
+LONG_CHAIN = 8
+MOST_IN_A_ROW = 32
 
 Submit = Callable[[Request], Coroutine[object, object, Accepted]]
 
@@ -50,6 +55,7 @@ class DueWork:
         """Services whose due calls wait for their turn."""
         self.free_us: int | None = None
         """When one of them may go on by itself."""
+        self._in_a_row = 0
         self.set_aside: set[int] = set()
         """Instances whose timers or services cannot be applied, by number."""
         self.not_delivered: dict[int, frozenset[int]] = {}
@@ -69,11 +75,12 @@ class DueWork:
     async def _apply(self, most: int) -> bool:
         """Apply so many timers and calls; gives whether there are more."""
         tried: list[int] = []
-        deliveries: list[DeliveryRow] = []
+        delivered: list[DeliveryRow] = []
 
         def decide(view: View) -> Decision:
-            deliveries[:] = self._deliveries(view, most)
-            decision = self._decide(view, most, tuple(row.id for row in deliveries))
+            deliveries = self._deliveries(view, most)
+            decision = self._decide(view, most, deliveries)
+            delivered[:] = deliveries[: len(decision.delivers)]
             tried[:] = [*decision.fires, *(change.row.instance for change in decision.services)]
             return decision
 
@@ -83,8 +90,8 @@ class DueWork:
         except (InternalError, StoreDamaged, AuthorError) as error:
             if most > 1:
                 return await self._apply_one_by_one()
-            if deliveries:
-                self._leave(deliveries[0], error)
+            if delivered:
+                self._leave(delivered[0], error)
                 return True
             if not tried:
                 raise
@@ -122,24 +129,34 @@ class DueWork:
                 break
         return found[:most]
 
-    def _decide(self, view: View, most: int, deliveries: tuple[int, ...]) -> Decision:
+    def _decide(self, view: View, most: int, deliveries: Sequence[DeliveryRow]) -> Decision:
         """So many deliveries; where there are none, so many of the instances with due timers, and then of the due calls."""
-        if deliveries:
-            return Decision(outcome={"more": True}, delivers=deliveries)
-        margin = len(self.set_aside)
+        if deliveries and not self._is_turn_of_others(deliveries):
+            return Decision(outcome={"more": True}, delivers=tuple(row.id for row in deliveries))
+
+        def may_fire(instance: int) -> bool:
+            return instance not in self.set_aside and not (deliveries and view.has_deliveries(instance))
+
         instances: list[int] = []
         if self._runs_timers:
-            found = view.instances_with_due_timers(limit=most + margin)
-            instances = [each for each in found if each not in self.set_aside][:most]
+            instances = view.instances_with_due_timers(limit=most, wanted=may_fire)
         room = min(self._room(), most)
         calls = []
         if room and not (most == 1 and instances):
             calls = self._whose_turn_it_is(view, room)
         return Decision(
-            outcome={"more": bool(instances) or (bool(calls) and len(calls) == room)},
+            outcome={"more": bool(deliveries or instances) or (bool(calls) and len(calls) == room)},
             fires=tuple(instances),
             services=tuple(ServiceChange(begin(row, self._service(row.operation), view.now_us)) for row in calls),
         )
+
+    def _is_turn_of_others(self, deliveries: Sequence[DeliveryRow]) -> bool:
+        """Whether instances have kept each other going for so long that others come in between: it may never end."""
+        if max(row.chain for row in deliveries) < LONG_CHAIN:
+            self._in_a_row = 0
+            return False
+        self._in_a_row = (self._in_a_row + 1) % MOST_IN_A_ROW
+        return self._in_a_row == 0
 
     def _whose_turn_it_is(self, view: View, room: int) -> list[ServiceCallRow]:
         """So many due calls, the longest due first; those whose service has reached its limit wait."""

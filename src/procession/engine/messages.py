@@ -101,7 +101,7 @@ def _send(turn: Turn, row: MessageRow, receives: list[ReceiveRow]) -> None:
     if row.state != MessageState.ON_ITS_WAY:
         turn.batch.messages.mark(row.id, MessageState.ON_ITS_WAY)
     # A deadline that was due before it was published goes before it, also where an earlier one has just passed it on.
-    sending = turn.caused_by(turn.cause.actor, at_us=max(turn.cause.at_us, row.published_us))
+    sending = turn.caused_by(turn.cause.actor, at_us=max(turn.cause.at_us, row.published_us)).in_chain(row.chain)
     for receive in receives:
         turn.batch.receives.promise(receive.id, row.id)
         to = (receive.instance, receive.call)

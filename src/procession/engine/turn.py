@@ -71,7 +71,7 @@ class Turn:
         return replace(self, cause=Cause(None, actor, at_us=at_us, chain=self.cause.chain))
 
     def in_chain(self, chain: int) -> "Turn":
-        """The same turn, so many instances after what came from outside."""
+        """The same turn, so far after what came from outside."""
         return replace(self, cause=replace(self.cause, chain=chain))
 
     def deliver(self, kind: DeliveryKind, origin: int, position: int, *, to: tuple[int | None, int | None]) -> None:

@@ -30,11 +30,15 @@ _HIGHEST = {
     "release": (_highest(schema.release.c.id),),
     "site": (_highest(schema.site.c.id),),
 }
+_OPEN_DELIVERIES = Prepared(select(func.count()).select_from(schema.delivery))
 
 
 @dataclass(slots=True)
 class Counters:
-    """The last number given out, by kind; `numbers` holds the last instance number of each process met."""
+    """The last number given out, by kind; `numbers` holds the last instance number of each process met.
+
+    `open_deliveries` counts what instances have done to others and is not applied: most often nothing.
+    """
 
     position: int
     request: int
@@ -48,6 +52,7 @@ class Counters:
     delivery: int
     release: int
     site: int
+    open_deliveries: int
     request_head: bytes
     numbers: dict[str, int] = field(default_factory=dict)
 
@@ -61,4 +66,5 @@ def read_counters(connection: Connection, *, request_head: bytes) -> Counters:
         name: max(int(statement.run(connection).fetchone()[0]) for statement in statements)
         for name, statements in _HIGHEST.items()
     }
-    return Counters(request_head=request_head, numbers={}, **highest)
+    deliveries = int(_OPEN_DELIVERIES.run(connection).fetchone()[0])
+    return Counters(open_deliveries=deliveries, request_head=request_head, numbers={}, **highest)

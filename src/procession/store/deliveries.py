@@ -39,8 +39,8 @@ class DeliveryKind(StrEnum):
 class DeliveryRow(NamedTuple):
     """Something to be applied. `position` is the event that caused it; timers that are due by `at_us` go before it.
 
-    `chain` counts the instances that were begun on their own, or began anew, each by the one before, since something came
-    from outside: no time has passed in between.
+    `chain` counts what came of each other since something came from outside: messages, children, instances that were begun
+    on their own, or began anew. No time has passed in between.
     """
 
     id: int
@@ -72,6 +72,7 @@ def _statements() -> RowStatements[DeliveryRow]:
 
 
 _OF_ORIGIN = select_where(schema.delivery, "origin")
+_OF_TARGET = select_where(schema.delivery, "target")
 _AFTER = Prepared(
     select(schema.delivery)
     .where(schema.delivery.c.id > bindparam("after"))
@@ -95,8 +96,14 @@ class Deliveries:
         """The number of the last one given out: those made from here on have greater ones."""
         return self._counters.delivery
 
+    @property
+    def are_open(self) -> bool:
+        """Whether anything is to be applied; costs nothing."""
+        return self._counters.open_deliveries > 0
+
     def add(self, new: NewDelivery) -> DeliveryRow:
         self._counters.delivery += 1
+        self._counters.open_deliveries += 1
         row = DeliveryRow(
             self._counters.delivery,
             str(new.kind),
@@ -127,8 +134,14 @@ class Deliveries:
         found = _OF_ORIGIN.run(self._connection, instance)
         return self._rows.overlay(found, lambda row: row.origin == instance)
 
+    def of_target(self, instance: int) -> list[DeliveryRow]:
+        """What others have done to this instance, or it has asked for, and is not applied yet."""
+        found = _OF_TARGET.run(self._connection, instance)
+        return self._rows.overlay(found, lambda row: row.target == instance)
+
     def remove(self, delivery: int) -> None:
         """It is applied in this batch, or there is nothing to apply any more."""
+        self._counters.open_deliveries -= 1
         self._rows.remove(delivery)
 
     def write(self) -> int:

@@ -24,7 +24,10 @@ class MessageState(StrEnum):
 
 
 class MessageRow(NamedTuple):
-    """A message: for whom it is (`type`, `key`), until when it is kept, who sent it, and how many have taken it."""
+    """A message: for whom it is (`type`, `key`), until when it is kept, who sent it, and how many have taken it.
+
+    `chain` is as long as that of whatever it comes to: 0 from outside, else that of its sender and one more.
+    """
 
     id: int
     uuid: bytes
@@ -37,6 +40,7 @@ class MessageRow(NamedTuple):
     sender: int | None
     sent_by: str
     taken: int
+    chain: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class NewMessage:
     expires_us: int
     sender: int | None
     sent_by: str
+    chain: int = 0
 
 
 @cache
@@ -144,6 +149,7 @@ class Messages:
             new.sender,
             new.sent_by,
             0,
+            new.chain,
         )
         self._rows.add(row.id, row)
         return row

@@ -302,6 +302,7 @@ message = _table(
     _reference("sender", "instance.id", null=True),  # of one from outside there is none
     _text("sent_by"),
     _whole("taken"),  # by how many instances
+    _whole("chain"),  # how long the chain was that led to it, and no time passed
 )
 _index("message_kept", message, "type", "key", "id", where="state = 'kept'")
 _index("message_expiry", message, "expires_us", where="state = 'kept'")
@@ -330,7 +331,7 @@ delivery = _table(
     _whole("call", null=True),
     _reference("position", "event.position"),  # what caused it, and holds what is handed over
     _whole("at_us"),  # its place in time: timers due by then go before it
-    _whole("chain"),  # how often instances began by themselves what led to it, and no time passed
+    _whole("chain"),  # how long the chain is that led to it, and no time passed
 )
 _index("delivery_origin", delivery, "origin", "call")
 _index("delivery_target", delivery, "target", where="target IS NOT NULL")

@@ -279,6 +279,7 @@ def _create_message() -> None:
         sa.Column("sender", WHOLE, autoincrement=False, nullable=True),
         sa.Column("sent_by", sa.Text(), nullable=False),
         sa.Column("taken", WHOLE, nullable=False),
+        sa.Column("chain", WHOLE, nullable=False),
         sa.ForeignKeyConstraint(["sender"], ["instance.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("uuid"),
