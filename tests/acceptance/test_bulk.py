@@ -133,3 +133,16 @@ def test_those_that_halt_again_are_named_and_counted_and_so_is_one(shop: Termina
     assert "- divide-1: ZeroDivisionError" in told.out
     one = shop.run("retry", "divide-1")
     assert (one.status, "divide-1 halted: ZeroDivisionError" in one.out) == (1, True)
+
+
+def test_a_child_that_goes_on_or_ends_with_its_parent_is_done(leave: Terminal) -> None:
+    source = leave.folder / "leave" / "process.py"
+    wider = (
+        "\n\n@process(owner=team)\nasync def holidays(days: int) -> str:\n    return await leave(days, 'holidays')\n"
+    )
+    source.write_text(source.read_text() + wider)
+    leave.succeed("start", "holidays", "days=3", "--as", "ann")
+    for verb, state in (("suspend", "suspended"), ("resume", "running"), ("cancel", "cancelled")):
+        done = leave.answer(verb, "--all")
+        assert (done["number"], done["done"], done["refused"]) == (2, 2, [])
+        assert states(leave) == {"holidays-1": state, "leave-1": state}

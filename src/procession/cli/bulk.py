@@ -204,6 +204,7 @@ class _Bulk:
 
     def run(self) -> int:
         from procession.api.orders import give_many
+        from procession.services.choosing import is_done_already
         from procession.services.commands import RecordBulk
 
         chosen = shlex.join(sys.argv[1:])[:1_000]
@@ -212,11 +213,11 @@ class _Bulk:
         with self._stopping(), self._progress() as progress:
 
             def answered(order: "Order", came: "dict[str, Any] | ProcessionError") -> None:
-                if isinstance(came, ProcessionError):
+                if isinstance(came, ProcessionError) and not is_done_already(self._verb, came):
                     self._refused.append(str(came))
                 else:
                     self._done += 1
-                    if came.get("halted"):
+                    if isinstance(came, dict) and came.get("halted"):
                         self._halted[str(came["instance"])] = str(came["halted"])
                 progress(self._done + len(self._refused))
 

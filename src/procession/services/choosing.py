@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from procession.engine.attempts import ServiceState, last_error_of
-from procession.engine.contract import Decision
-from procession.errors import PerformerError
+from procession.engine.contract import Decision, InstanceHasEnded
+from procession.errors import PerformerError, ProcessionError
 from procession.kernel import GOES_ON, InstanceState
 from procession.services.application import Application
 from procession.services.commands import (
@@ -24,6 +24,7 @@ from procession.services.commands import (
     SuspendInstance,
 )
 from procession.services.desk import Answer, Desk
+from procession.services.pausing import NotSuspended
 from procession.services.reading import Reading
 from procession.store import InstanceFilter, InstanceRow, Readers, ServiceCallRow, View, open_readers
 from procession.store.external_calls import ExternalCallRow, ExternalState
@@ -221,6 +222,11 @@ def command_for(verb: Verb, target: Target, manner: Manner) -> Command:
         case Verb.SKIP:
             assert target.call is not None
             return SkipCall(target.instance, target.call, manner.value)
+
+
+def is_done_already(verb: Verb, refusal: ProcessionError) -> bool:
+    """Whether one of many is refused because what is wanted of it came with another: a child goes on, and ends, with its parent."""
+    return refusal.code == {Verb.RESUME: NotSuspended.code, Verb.CANCEL: InstanceHasEnded.code}.get(verb)
 
 
 def identifier_in_bulk(bulk: int, target: Target) -> str:
