@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from procession.errors import (
     OlderStore,
     StoreDamaged,
     StoreError,
+    StoreFull,
     StoreLocked,
     StoreNotUsable,
 )
@@ -139,6 +141,20 @@ def test_a_folder_where_no_file_can_be_made_is_refused() -> None:
     with pytest.raises(StoreNotUsable) as caught:
         open_store(Path("/proc/store.db"), OpenOptions(mounts=lambda: ""))
     says(caught.value, Path("/proc/store.db"))
+
+
+def test_a_disk_too_full_for_the_lock_is_told_and_the_lock_is_free_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, content: bytes, offset: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as at_first:
+        at_first.setattr(os, "pwrite", full)
+        with pytest.raises(StoreFull) as caught:
+            open_store(tmp_path / "store.db")
+    assert "store.db.lock is full. Free space" in says(caught.value, tmp_path / "store.db.lock")
+    open_store(tmp_path / "store.db").close()
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p"])

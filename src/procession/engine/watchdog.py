@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from procession.kernel import HaltInstance
+from procession.store.failures import meaning_of_system_error
 
 LIMIT_SECONDS = 2.0
 WORKER_LIMIT_SECONDS = 10.0
@@ -185,6 +186,9 @@ def _expiry_after(limit_seconds: float) -> type[WatchdogExpired]:
 
 
 def _map_marker(marker: Path) -> mmap.mmap:
-    marker.write_bytes(bytes(_RECORD.size))
-    with marker.open("r+b") as opened:
-        return mmap.mmap(opened.fileno(), _RECORD.size)
+    try:
+        marker.write_bytes(bytes(_RECORD.size))
+        with marker.open("r+b") as opened:
+            return mmap.mmap(opened.fileno(), _RECORD.size)
+    except OSError as error:
+        raise meaning_of_system_error(error, marker) from error

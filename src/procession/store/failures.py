@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from procession.errors import (
     ProcessionError,
     StoreBusy,
     StoreDamaged,
+    StoreError,
     StoreFailed,
     StoreFull,
 )
@@ -36,8 +38,7 @@ def meaning_of(error: BaseException, path: Path) -> ProcessionError | None:
         return None
     subject = str(path)
     if code == _FULL:
-        remedy = "Free space on that disk; the engine goes on by itself. Nothing that was acknowledged is lost."
-        return StoreFull(f"The disk that holds {path} is full.", subject=subject, remedy=remedy)
+        return _full(path)
     if code in (_BUSY, _LOCKED):
         remedy = (
             "Find the program that keeps a transaction open on the file and end it; only the engine may write there."
@@ -57,8 +58,22 @@ def meaning_of(error: BaseException, path: Path) -> ProcessionError | None:
         return ConstraintBroken(
             f"The store refused rows that contradict each other: {error}.", subject=subject, remedy=remedy
         )
+    return _failed(path, str(error))
+
+
+def meaning_of_system_error(error: OSError, path: Path) -> StoreError:
+    """The same of an error of the system, on a file that belongs to the store."""
+    return _full(path) if error.errno in (errno.ENOSPC, errno.EDQUOT) else _failed(path, error.strerror or str(error))
+
+
+def _full(path: Path) -> StoreFull:
+    remedy = "Free space on that disk; the engine goes on by itself. Nothing that was acknowledged is lost."
+    return StoreFull(f"The disk that holds {path} is full.", subject=str(path), remedy=remedy)
+
+
+def _failed(path: Path, why: str) -> StoreFailed:
     remedy = "Look at the disk and its mount (full, read-only, unplugged, quota?); the engine opens the store again and checks it."
-    return StoreFailed(f"{path} cannot be read or written: {error}.", subject=subject, remedy=remedy)
+    return StoreFailed(f"{path} cannot be read or written: {why}.", subject=str(path), remedy=remedy)
 
 
 @contextmanager

@@ -14,7 +14,8 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from procession.errors import StoreLocked, StoreNotUsable
+from procession.errors import StoreError, StoreLocked, StoreNotUsable
+from procession.store.failures import meaning_of_system_error
 
 _PAUSE_SECONDS = 0.02
 # Whoever only looks whether an engine runs holds the lock for a moment; that must not refuse an engine.
@@ -94,7 +95,11 @@ class StoreLock:
                 raise StoreNotUsable(text, subject=str(store), remedy=remedy) from error
         holder = LockHolder(os.getpid(), network.gethostname(), time.time_ns() // 1000)
         lock = cls(path, descriptor, holder)
-        lock._write(holder)
+        try:
+            lock._write(holder)
+        except StoreError:
+            lock.release()
+            raise
         return lock
 
     def announce(self, socket: str | None) -> None:
@@ -117,8 +122,11 @@ class StoreLock:
     def _write(self, holder: LockHolder) -> None:
         assert self._descriptor is not None, "the lock was released"
         content = json.dumps(asdict(holder)).encode()
-        os.pwrite(self._descriptor, content, 0)
-        os.ftruncate(self._descriptor, len(content))
+        try:
+            os.pwrite(self._descriptor, content, 0)
+            os.ftruncate(self._descriptor, len(content))
+        except OSError as error:
+            raise meaning_of_system_error(error, self.path) from error
 
 
 def _read(descriptor: int) -> LockHolder | None:
