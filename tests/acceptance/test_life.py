@@ -170,7 +170,7 @@ def test_a_bug_halts_and_a_corrected_source_goes_on(shop: Terminal) -> None:
     assert "return numerator // denominator" in shown
     assert "procession retry divide-1" in shown
     assert "divide-1" in json.dumps(shop.answer("doctor", status=1)["concerns"])
-    assert "ZeroDivisionError" in shop.answer("retry", "divide-1")["halted"]
+    assert "ZeroDivisionError" in shop.answer("retry", "divide-1", status=1)["halted"]
     source = shop.folder / "shop" / "process.py"
     source.write_text(source.read_text().replace("numerator // denominator", "numerator // (denominator or 1)"))
     assert shop.answer("retry", "divide-1", "--reason", "corrected")["state"] == "completed"

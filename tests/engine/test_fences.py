@@ -127,6 +127,13 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.TextIOWrapper:
     return typed
 
 
+def test_what_is_fenced_stays_open_where_nobody_else_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\n"), encoding="utf-8"))
+    fence_standard_input()
+    gc.collect()
+    assert sys.stdin.readline() == "one\n"
+
+
 READS: dict[str, Callable[[], object]] = {
     "input": lambda: input("? "),
     "readline": lambda: sys.stdin.readline(),

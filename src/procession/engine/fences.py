@@ -102,6 +102,7 @@ class _FencedInput(io.TextIOWrapper):
         super().__init__(
             stream.buffer, encoding=stream.encoding, errors=stream.errors, line_buffering=stream.line_buffering
         )
+        self._behind = stream  # which closes what both read when nobody holds it
 
     def read(self, size: int | None = -1, /) -> str:
         _refuse_input()
