@@ -129,6 +129,7 @@ ACTED = {
         "key": "text",
         "awaited": "number: how many instances waited for it",
         "repeated": "yes or no: whether it was sent before, under the same identifier",
+        "halts": "the instances that halted by it, each with why",
     },
     "procession schedule pause, resume": {
         "schedule": "text: its name",

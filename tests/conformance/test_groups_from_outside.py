@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from procession import Function, deadline, each, process
-from procession.engine.contract import InstanceIsHalted
+from procession.engine.contract import InstanceHasEnded, InstanceIsHalted
 from procession.errors import InvalidValue
 from procession.services.commands import AddToGroup, CancelInstance, CloseGroup, CompleteItem
 from procession.services.groups import NoSuchGroup
@@ -67,7 +67,30 @@ async def two() -> list[int]:
     return [*await one, *await other]
 
 
-ALL = (team, Document, review_all, double, hurried, nameless, two)
+async def divide(number: int) -> int:
+    return 12 // number
+
+
+@process(owner=team)
+async def fragile() -> list[int]:
+    return await each(divide, name="numbers", growing=True)
+
+
+@process(owner=team)
+async def block() -> list[int]:
+    async with each(look_at, name="numbers", growing=True) as group:
+        pass
+    return group.results
+
+
+@process(owner=team)
+async def patient_block() -> list[int]:
+    async with each(look_at, name="numbers", growing=True) as group:
+        await group
+    return group.results
+
+
+ALL = (team, Document, review_all, double, hurried, nameless, two, fragile, block, patient_block)
 
 
 async def add(world: World, instance: str, item: str, group: str = "documents") -> dict[str, object]:
@@ -138,6 +161,34 @@ async def test_two_open_groups_of_one_name_halt_with_the_remedy(host: Host) -> N
     assert "Two open groups are named 'numbers'" in str(world.halt(mine)["message"])
     with pytest.raises((InstanceIsHalted, NoSuchGroup)):
         await add(world, mine, "1", "numbers")
+
+
+async def test_whoever_adds_what_halts_the_instance_is_told_so(host: Host) -> None:
+    world = await host.open(*ALL)
+    mine = await world.start(fragile)
+    assert (await add(world, mine, "3", "numbers"))["halted"] is None
+    told = await add(world, mine, "0", "numbers")
+    assert "ZeroDivisionError" in str(told["halted"])
+
+
+async def test_a_block_is_closed_when_nothing_is_at_work_and_one_that_awaits_its_group_when_somebody_says_so(
+    host: Host,
+) -> None:
+    world = await host.open(*ALL)
+    assert world.result(await world.start(block)) == []
+    patient = await world.start(patient_block)
+    await add(world, patient, "4", "numbers")
+    assert world.state(patient) == "running"
+    await world.give(CloseGroup(patient, "numbers"))
+    assert world.result(patient) == [8]
+
+
+async def test_to_add_to_a_group_of_an_instance_that_has_ended_is_refused_as_to_close_it_is(host: Host) -> None:
+    world = await host.open(*ALL)
+    mine = await world.start(block)
+    for command in (AddToGroup(mine, "numbers", "1"), CloseGroup(mine, "numbers")):
+        with pytest.raises(InstanceHasEnded, match="is already completed"):
+            await world.give(command)
 
 
 async def test_an_instance_with_a_group_can_be_cancelled(host: Host) -> None:

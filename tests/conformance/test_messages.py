@@ -166,7 +166,7 @@ async def send(
 
 def kept(world: World) -> list[MessageRow]:
     with world.view() as view:
-        return view.kept_messages()
+        return view.kept_messages(world.clock.wall_us())
 
 
 async def test_a_message_from_outside_goes_to_the_instance_that_waits_for_its_key(host: Host) -> None:

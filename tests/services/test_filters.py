@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from procession.errors import PerformerError
+from procession.kernel import InstanceState
 from procession.services.application import Application
 from procession.services.attention import CasesWanted, list_cases
 from procession.services.choosing import Choice, Manner, Verb, choose
@@ -108,3 +109,26 @@ def test_an_application_that_does_not_load_refuses_no_name(tmp_path: Path) -> No
     there = replace(broken.application, store=made.application.store)
     assert listed(there, "receive") == ["receive-1"]
     assert listed(there, "frob") == []
+
+
+@pytest.mark.parametrize("state", [InstanceState.SUSPENDED, InstanceState.HALTED])
+def test_what_stands_still_is_not_cancelled_without_force_and_the_refusal_says_so(
+    office: Made, state: InstanceState
+) -> None:
+    for choice in (Choice(state=state), Choice(process="wait")):
+        with pytest.raises(PerformerError) as refused:
+            choose(office.application, Verb.CANCEL, choice, Manner())
+        assert "`--force` ends it at once" in refused.value.remedy
+    assert choice_refused(office, Verb.CANCEL, state).startswith(f"`cancel` takes no instance that is {state}.")
+
+
+def test_a_state_that_a_command_never_takes_is_refused_with_those_that_it_takes(office: Made) -> None:
+    assert choice_refused(office, Verb.RESUME, InstanceState.COMPLETED) == (
+        "`resume` takes no instance that is completed. It takes those that are suspended."
+    )
+
+
+def choice_refused(office: Made, verb: Verb, state: InstanceState) -> str:
+    with pytest.raises(PerformerError) as refused:
+        choose(office.application, verb, Choice(state=state), Manner())
+    return str(refused.value)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from procession.engine.clock import VirtualClock
 from procession.services.commands import SendMessage, StartInstance
 from procession.services.health import examine
 from procession.services.messages import NoSuchMessage
@@ -27,6 +29,11 @@ class Payment:
 @process(owner=desk)
 async def sell(order: str) -> int:
     return (await receive(Payment, key=order)).amount
+
+
+@process(owner=desk)
+async def share(order: str) -> int:
+    return 100 // (await receive(Payment, key=order)).amount
 """
 
 
@@ -45,6 +52,26 @@ def test_a_message_that_nobody_takes_is_listed_and_told_by_doctor_until_somebody
     assert "from bank" in report.concerns[0].message
     (told,) = shop.perform(StartInstance("sell", '{"order": "4711"}'))
     assert told["state"] == "completed"
+    assert examine(shop.application).is_well
+
+
+def test_a_message_says_which_instances_halted_by_it_and_why(shop: Made) -> None:
+    start = StartInstance("share", '{"order": "4711"}')
+    shop.perform(start, start)
+    one, other = shop.perform(
+        SendMessage("Payment", "4711", '{"amount": 0}'), SendMessage("Payment", "4711", '{"amount": 5}')
+    )
+    assert (one["awaited"], sorted(one["halts"])) == (2, ["share-1", "share-2"])
+    assert "ZeroDivisionError" in one["halts"]["share-1"]
+    assert other["halts"] == {}
+
+
+def test_a_message_that_has_expired_is_listed_no_more_and_told_by_nobody(shop: Made) -> None:
+    an_hour_ago = VirtualClock(time.time_ns() // 1000 - 3_600_000_000)
+    send = SendMessage("Payment", "4711", '{"amount": 20}', "30 minutes")
+    shop.perform(send, clock=an_hour_ago)
+    with Reading(shop.application) as reading:
+        assert reading.kept_messages().messages == ()
     assert examine(shop.application).is_well
 
 

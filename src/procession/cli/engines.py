@@ -127,7 +127,7 @@ def _serve(invocation: Invocation, *, tells: bool, is_for_debugging: bool) -> No
         at = moment(notice.at_us)
         content = {"event": "happened", "at": at, "instance": notice.instance, "text": notice.text}
         line(content, f"{at.astimezone(application.zone):%H:%M:%S}  {notice.instance}  {indented(notice.text)}")
-        if notice.is_halt and not invocation.wants_json:
+        if notice.halted is not None and not invocation.wants_json:
             _show_halt(application, notice.instance)
 
     def source_changed(news: "SourceNews") -> None:

@@ -1,10 +1,11 @@
 """`procession group …`: what is added to a group of an instance from outside."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from procession.cli.command import WORKING, Invocation, command
+from procession.cli.instances import tell_of_halt
 from procession.cli.output import say
 
 InstanceArgument = Annotated[str, typer.Argument(metavar="INSTANCE", help="Such as review-17.")]
@@ -44,7 +45,7 @@ def add(
             fields = reading.fields_of_group(instance, group)
         content = assign(fields, values or [], application.zone, whole="input")
     answer = invocation.give(application, AddToGroup(instance, group, content)).answer
-    invocation.answer(answer, lambda: say(f"Added to the group {answer['group']} of {answer['instance']}."))
+    _tell(invocation, answer, f"Added to the group {answer['group']} of {answer['instance']}.")
 
 
 def close(invocation: Invocation, instance: InstanceArgument, group: GroupArgument) -> None:
@@ -52,4 +53,12 @@ def close(invocation: Invocation, instance: InstanceArgument, group: GroupArgume
     from procession.services.commands import CloseGroup
 
     answer = invocation.give(invocation.application(), CloseGroup(instance, group)).answer
-    invocation.answer(answer, lambda: say(f"The group {answer['group']} of {answer['instance']} is closed."))
+    _tell(invocation, answer, f"The group {answer['group']} of {answer['instance']} is closed.")
+
+
+def _tell(invocation: Invocation, answer: dict[str, Any], done: str) -> None:
+    def in_words() -> None:
+        say(done)
+        tell_of_halt(answer)
+
+    invocation.answer(answer, in_words)

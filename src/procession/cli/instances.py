@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from procession.cli.bulk import one_or_many
+from procession.cli.bulk import MOST_NAMED, one_or_many
 from procession.cli.command import LOOKING, REPAIRING, WORKING, Invocation, command
 from procession.cli.output import indented, local, plural, say, state_cell, table, tell_of_pause
 from procession.cli.parsers import whole_number
@@ -318,6 +318,14 @@ def tell_of_halt(answer: dict[str, object]) -> None:
     if answer.get("halted"):
         say(f"{answer['instance']} halted: {indented(str(answer['halted']))}", "bold red")
         say(f"See `procession show {answer['instance']}`.")
+
+
+def tell_of_halts(halts: dict[str, str]) -> None:
+    """Say which instances stand still after what was done for several."""
+    for name, why in [*halts.items()][:MOST_NAMED]:
+        tell_of_halt({"instance": name, "halted": why})
+    if len(halts) > MOST_NAMED:
+        say(f"and {len(halts) - MOST_NAMED} more; `procession list --state halted` has them all.", "red")
 
 
 def waiting_after(application: "Application", instance: str, *, engine_runs: bool) -> dict[str, int]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from procession.cli.command import WORKING, Invocation, command
-from procession.cli.instances import telling_of_older_source
+from procession.cli.instances import tell_of_halts, telling_of_older_source
 from procession.cli.output import local, plural, say, table
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def message(
         say(f"Message {name} with key {answer['key']} sent{again}.")
         if awaited:
             say(f"{plural(awaited, 'instance')} waited for it.")
+            tell_of_halts(answer["halts"])
         else:
             say(f"Nobody waits for it: the first that asks takes it. It is kept for {expires}.", "yellow")
 

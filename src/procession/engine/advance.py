@@ -306,7 +306,7 @@ class Advance:
             row.id, state=InstanceState.HALTED, halt=halt.to_json(at_us, self.release), now_us=at_us
         )
         turn.effects.spent.append(row.id)
-        turn.notice(at_us, row.name, f"halted: {halt.message}", is_halt=True, alarms=True)
+        turn.notice(at_us, row.name, f"halted: {halt.message}", halted=halt.message, alarms=True)
 
     def _end(self, turn: Turn, row: InstanceRow, last: Event, position: int) -> None:
         state, at_us = INSTANCE[InstanceState.RUNNING][type(last)], last.at_us

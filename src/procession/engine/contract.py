@@ -30,6 +30,11 @@ class InstanceHasEnded(PerformerError):
 
     code = "instance-ended"
 
+    @classmethod
+    def of(cls, row: InstanceRow) -> "InstanceHasEnded":
+        """The refusal of what is wanted of this instance."""
+        return cls(f"{row.name} is already {row.state}.", subject=row.name, remedy="Nothing was changed.")
+
 
 class EngineStopped(OperatorError):
     """The engine is shutting down, or gave up on its store; the request was not accepted and changed nothing."""
@@ -139,7 +144,8 @@ class Request:
 class Accepted:
     """What came of a request: `outcome` is what the decision said; `halted` says why the instance stands still after it.
 
-    `instance` and `items` are what the request was about, as they are after it.
+    `instance` and `items` are what the request was about, as they are after it; `halts` are all instances that halted by it,
+    each with why.
     """
 
     number: int | None
@@ -148,6 +154,7 @@ class Accepted:
     halted: str | None = None
     items: tuple[WorkItemRow, ...] = ()
     repeated: bool = False
+    halts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine(Protocol):

@@ -154,6 +154,7 @@ class Decider:
         if request.client_id is not None and (earlier := batch.requests.find_by_client_id(request.client_id)):
             return self._repeat(batch, request, earlier)
         engine = Turn(batch, effects, Cause(None, ENGINE_ACTOR, at_us=request.at_us))
+        told_before = len(effects.notices)
         made_before = batch.deliveries.last
         try:
             if request.instance is not None:
@@ -176,7 +177,9 @@ class Decider:
         if number is not None:
             keep_request(batch, request, number, instance, outcome)
         items = tuple(batch.items.get(change.item) for change in decision.items)
-        return Accepted(number, outcome, row, _why_it_stands(row), items)
+        told = effects.notices[told_before:]
+        halts = {notice.instance: notice.halted for notice in told if notice.halted is not None}
+        return Accepted(number, outcome, row, _why_it_stands(row), items, halts=halts)
 
     def forget(self, instances: Iterable[int]) -> None:
         """Drop live instances: their batch failed, or they ended."""
@@ -256,9 +259,7 @@ class Decider:
         if suspension is not None and request.recorded and not request.passes_suspension:
             raise suspension.refusal(row.name)
         if row.state in ENDED_STATES and request.recorded:
-            raise InstanceHasEnded(
-                f"{row.name} is already {row.state}.", subject=row.name, remedy="Nothing was changed."
-            )
+            raise InstanceHasEnded.of(row)
 
     def _start(self, turn: Turn, new: NewInstance, now_us: int) -> int:
         return begin_instance(turn, self.advance, new, now_us).id

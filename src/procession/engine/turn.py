@@ -14,7 +14,8 @@ class Notice:
     at_us: int
     instance: str
     text: str
-    is_halt: bool = False
+    halted: str | None = None
+    """Why the instance halted, if it did."""
     alarms: bool = False
     """Whether it waits for a person now."""
 
@@ -79,6 +80,6 @@ class Turn:
         target, call = to
         self.batch.deliveries.add(NewDelivery(kind, origin, target, call, position, self.cause.at_us, self.cause.chain))
 
-    def notice(self, at_us: int, instance: str, text: str, *, is_halt: bool = False, alarms: bool = False) -> None:
+    def notice(self, at_us: int, instance: str, text: str, *, halted: str | None = None, alarms: bool = False) -> None:
         """Tell watchers, once it is durable."""
-        self.effects.notices.append(Notice(at_us, instance, text, is_halt, alarms))
+        self.effects.notices.append(Notice(at_us, instance, text, halted, alarms))

@@ -51,10 +51,10 @@ def each(
     """Begins `body` for each of the items, at once and in their order: `opinions = await each(review, documents)`.
 
     `body` is an operation with one argument, or an `async def`. Awaiting the group gives the results in the order of the
-    items. With `growing=True` more may be added until it is closed. `until` looks at the results so far whenever one has
-    come, and says when they are enough: the rest is withdrawn. The first error withdraws the rest and is raised; with
-    `errors="collect"` it stands among the results instead. `name` is what the group is called where it is spoken of;
-    while it grows, items can be added under it from outside.
+    items. With `growing=True` more may be added until it is closed; a block is closed when nothing is left at work.
+    `until` looks at the results so far whenever one has come, and says when they are enough: the rest is withdrawn. The
+    first error withdraws the rest and is raised; with `errors="collect"` it stands among the results instead. `name` is
+    what the group is called where it is spoken of; while it grows, items can be added under it from outside.
     """
     if kernel.current() is None:
         raise OutsideProcess("each() was used where no instance runs.", remedy="Use asyncio.gather there.")

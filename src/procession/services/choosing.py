@@ -111,9 +111,8 @@ def choose(application: Application, verb: Verb, choice: Choice, manner: Manner)
     """Everything that is meant, oldest first. Raises `NothingChosen`, `NoSuchProcess`, `NoSuchOperation`, `NoSuchBulk`."""
     with Reading(application) as reading:
         processes, operations = reading.names_of(choice.process, choice.operation)
-    states = _STATES[verb] if not manner.force else (*_OPEN, InstanceState.SUSPENDED, InstanceState.HALTED)
-    if choice.state is not None:
-        states = tuple(state for state in states if state == choice.state)
+    takes = _STATES[verb] if not manner.force else (*_OPEN, InstanceState.SUSPENDED, InstanceState.HALTED)
+    states = takes if choice.state is None else tuple(state for state in takes if state == choice.state)
     found: list[Target] = []
     if application.store.exists() and states:
         readers = open_readers(application.store)
@@ -125,11 +124,24 @@ def choose(application: Application, verb: Verb, choice: Choice, manner: Manner)
         finally:
             readers.close()
     if not found:
-        raise NothingChosen(
-            f"There is nothing to {verb}: no instance is as the filter says.",
-            remedy="`procession list` shows what there is.",
-        )
+        raise _nothing(verb, choice, takes)
     return found[::-1]
+
+
+def _nothing(verb: Verb, choice: Choice, takes: tuple[InstanceState, ...]) -> NothingChosen:
+    """Why nothing fits: it is a state in which this is not done, or the rest of the filter."""
+    stands_still = (InstanceState.SUSPENDED, InstanceState.HALTED)
+    way_on = ""
+    if verb is Verb.CANCEL and not set(stands_still) & set(takes) and choice.state in (None, *stands_still):
+        way_on = (
+            " One that is suspended or halted goes on first (`procession resume`, `procession retry`), since it cleans up "
+            "when it is cancelled; or `--force` ends it at once, without any clean-up."
+        )
+    if choice.state is None or choice.state in takes:
+        told = f"There is nothing to {verb}: no instance is as the filter says."
+        return NothingChosen(told, remedy=f"`procession list` shows what there is.{way_on}")
+    remedy = f"It takes those that are {' or '.join(takes)}.{way_on}"
+    return NothingChosen(f"`{verb}` takes no instance that is {choice.state}.", remedy=remedy)
 
 
 def _rows(readers: Readers, wanted: InstanceFilter) -> Iterator[tuple[View, InstanceRow]]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from procession.engine.contract import Decision, View
+from procession.engine.contract import Decision, InstanceHasEnded, View
 from procession.errors import PerformerError
 from procession.kernel import CallCompleted, Divergence, HaltInstance
 from procession.language.boxes import BOX, adding, box_codec, closing
@@ -50,7 +50,9 @@ async def change(desk: Desk, order: Order, command: AddToGroup | CloseGroup) -> 
 
 
 def codec_of_group(view: StoreView, registry: Registry, row: InstanceRow, name: str) -> ValueCodec[Any]:
-    """How items of a group cross: by a replay in memory, of which nothing stays. Raises `NoSuchGroup`."""
+    """How items of a group cross: by a replay in memory, of which nothing stays. Raises `NoSuchGroup`, `InstanceHasEnded`."""
+    if row.ended_us is not None:
+        raise InstanceHasEnded.of(row)
     open_ones = sorted(each.key for each in view.waits(row.id).receives if each.type == BOX)
     process = registry.find_process(row.process)
     if name not in open_ones or process is None or row.secret is None:

@@ -186,7 +186,7 @@ def _not_told(application: Application, view: View) -> list[Concern]:
 def _messages(view: View) -> list[Concern]:
     """Those that nobody has taken: a key that is written otherwise, or somebody who should ask and does not."""
     concerns = []
-    for row in view.kept_messages(limit=MOST_LISTED):
+    for row in view.kept_messages(time.time_ns() // 1000, limit=MOST_LISTED):
         concerns.append(
             Concern(
                 "message",

@@ -58,4 +58,5 @@ async def send(desk: Desk, order: Order, command: SendMessage) -> Answer:
         return Decision(outcome={"awaited": awaited}, publishes=new)
 
     accepted = await desk.submit(order, decide)
-    return {**accepted.outcome, "type": command.message, "key": key, "repeated": accepted.repeated}
+    answer = {**accepted.outcome, "type": command.message, "key": key, "repeated": accepted.repeated}
+    return {**answer, "halts": dict(accepted.halts)}

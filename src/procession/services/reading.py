@@ -1,6 +1,7 @@
 """Reading an application: lists, one instance, one work item. Past the engine, from the store; works while an engine runs."""
 
 import json
+import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -293,7 +294,7 @@ class Reading:
     def kept_messages(self, *, limit: int = 200) -> MessageList:
         """The messages that nobody has taken yet, and that have not expired."""
         with self._snapshot() as view:
-            rows = [] if view is None else view.kept_messages(limit=limit + 1)
+            rows = [] if view is None else view.kept_messages(time.time_ns() // 1000, limit=limit + 1)
         return MessageList(tuple(_message(row) for row in rows[:limit]), len(rows) > limit)
 
     def result_of_call(self, reference: str, call: int) -> tuple[Field, ...]:

@@ -90,10 +90,11 @@ _EXPIRED = Prepared(
 )
 _KEPT = Prepared(
     select(schema.message)
-    .where(_IS_KEPT, _messages.id > bindparam("after"))
+    .where(_IS_KEPT, _messages.id > bindparam("after"), _messages.expires_us > bindparam("now_us"))
     .order_by(_messages.id)
     .limit(bindparam("limit")),
     "after",
+    "now_us",
     "limit",
 )
 
@@ -170,9 +171,9 @@ class Messages:
         return self._rows.write()
 
 
-def read_kept(connection: Connection, *, after: int, limit: int) -> list[MessageRow]:
-    """The next messages that are kept for nobody yet, oldest first."""
-    return [MessageRow(*values) for values in _KEPT.run(connection, after, limit)]
+def read_kept(connection: Connection, now_us: int, *, after: int, limit: int) -> list[MessageRow]:
+    """The next messages that are kept for nobody yet and have not expired, oldest first."""
+    return [MessageRow(*values) for values in _KEPT.run(connection, after, now_us, limit)]
 
 
 def read_expired(connection: Connection, by_us: int, *, limit: int) -> list[MessageRow]:

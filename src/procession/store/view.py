@@ -186,9 +186,9 @@ class View:
         """Calls of outside systems that were handed out as often as they may be, and that nobody has by then."""
         return read_external_attention(self._connection, now_us, limit=limit)
 
-    def kept_messages(self, *, after: int = 0, limit: int = 200) -> list[MessageRow]:
-        """Messages that nobody has taken yet, the oldest first."""
-        return read_kept(self._connection, after=after, limit=limit)
+    def kept_messages(self, now_us: int, *, after: int = 0, limit: int = 200) -> list[MessageRow]:
+        """Messages that nobody has taken yet and that have not expired by now, the oldest first."""
+        return read_kept(self._connection, now_us, after=after, limit=limit)
 
     def expired_messages(self, by_us: int, *, limit: int) -> list[MessageRow]:
         """Messages that nobody took in their time."""
