@@ -18,7 +18,15 @@ from procession.engine.delivering import Delivering
 from procession.engine.due_work import ENGINE_ACTOR
 from procession.engine.recording import change_item, change_service, keep_request, settle
 from procession.engine.starting import begin_instance
-from procession.engine.suspending import STANDS_STILL, Suspension, resume, suspend, suspend_as_others
+from procession.engine.suspending import (
+    STANDS_STILL,
+    Suspension,
+    go_on_in_stopped,
+    resume,
+    stop_again,
+    suspend,
+    suspend_as_others,
+)
 from procession.engine.turn import Cause, Effects, Turn
 from procession.errors import OperatorError, PerformerError
 from procession.kernel import (
@@ -283,7 +291,10 @@ class Decider:
         self.advance.check_replays(batch, row)
         batch.instances.change(row.id, state=InstanceState.RUNNING, halt=None)  # until the kernel says otherwise
         turn.notice(event.at_us, row.name, f"retried by {turn.cause.actor}")
+        go_on_in_stopped(turn, row, event.at_us)
         self.advance.apply(turn, row.id, (event,))
+        if (now := batch.instances.get(row.id)).state == InstanceState.HALTED:
+            stop_again(turn, now)
         suspend_as_others(turn, self.advance.live, row.id)
         self._apply_waiting(turn, [row.id])
 

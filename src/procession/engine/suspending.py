@@ -11,6 +11,7 @@ from procession.engine.turn import Turn
 from procession.engine.wake_records import change_service_call
 from procession.errors import PerformerError
 from procession.kernel import GOES_ON, InstanceResumed, InstanceState, InstanceSuspended
+from procession.store.batch import Batch
 from procession.store.event_rows import encode_event
 from procession.store.instances import InstanceRow
 
@@ -24,11 +25,15 @@ class InstanceIsSuspended(PerformerError):
     code = "instance-suspended"
 
 
+StoppedTimers = tuple[int, int, tuple[tuple[int, int], ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Suspension:
     """Since when an instance is suspended, by whom and why, and the timers that stand still with it: (call, due).
 
-    `within` is the instance with which it was suspended, as its child.
+    `within` is the instance with which it was suspended, as its child. `of_halted` are timers of those below it that stood
+    still by themselves already: the instance, since when they do not run, and each of them.
     """
 
     at_us: int
@@ -37,6 +42,7 @@ class Suspension:
     stops_timers: bool
     stopped: tuple[tuple[int, int], ...] = ()
     within: str | None = None
+    of_halted: tuple["StoppedTimers", ...] = ()
 
     @classmethod
     def of(cls, row: InstanceRow) -> "Suspension | None":
@@ -44,7 +50,12 @@ class Suspension:
         if row.suspended is None:
             return None
         kept = json.loads(row.suspended)
-        return cls(**{**kept, "stopped": tuple((call, due) for call, due in kept["stopped"])})
+        stopped = tuple((call, due) for call, due in kept["stopped"])
+        of_halted = tuple(
+            (instance, since, tuple((call, due) for call, due in timers))
+            for instance, since, timers in kept.get("of_halted", ())
+        )
+        return cls(**{**kept, "stopped": stopped, "of_halted": of_halted})
 
     def to_json(self) -> str:
         """What the row keeps."""
@@ -130,7 +141,7 @@ def _suspend_with_those_above(turn: Turn, live: LiveInstances, row: InstanceRow)
         ancestor = turn.batch.instances.get(parent)
         if (above := Suspension.of(ancestor)) is not None:
             within = above.within or ancestor.name
-            _suspend_tree(turn, live, row, replace(above, at_us=row.now_us, within=within, stopped=()))
+            _suspend_tree(turn, live, row, replace(above, at_us=row.now_us, within=within, stopped=(), of_halted=()))
             return
         parent = ancestor.parent
 
@@ -153,27 +164,79 @@ def _tree(turn: Turn, row: InstanceRow) -> list[InstanceRow]:
 
 
 def _suspend_tree(turn: Turn, live: LiveInstances, row: InstanceRow, suspension: Suspension) -> None:
+    tree = _tree(turn, row)
+    if suspension.stops_timers:
+        known = {each[0] for _, above in _suspended_above(turn, row) for each in above.of_halted}
+        halted = [each.id for each in tree if each.state == InstanceState.HALTED and each.id not in known]
+        stopped = tuple((each, suspension.at_us, _stop_timers(turn.batch, each)) for each in halted)
+        suspension = replace(suspension, of_halted=stopped)
     _suspend(turn, live, row, suspension)
     within = suspension.within or row.name
-    for child in _tree(turn, row):
+    for child in tree:
         if child.state in GOES_ON:
             at_us = max(suspension.at_us, child.now_us)
-            _suspend(turn, live, child, replace(suspension, at_us=at_us, within=within))
+            _suspend(turn, live, child, replace(suspension, at_us=at_us, within=within, of_halted=()))
+
+
+def go_on_in_stopped(turn: Turn, row: InstanceRow, at_us: int) -> None:
+    """Before a halted instance goes on: timers that stand still because those above it do have moved so far."""
+    for above, suspension in _suspended_above(turn, row):
+        for instance, since_us, timers in suspension.of_halted:
+            if instance == row.id:
+                _move(turn, row, timers, max(0, at_us - since_us))
+        left = tuple(each for each in suspension.of_halted if each[0] != row.id)
+        if left != suspension.of_halted:
+            kept = replace(suspension, of_halted=left)
+            turn.batch.instances.change(above.id, suspended=kept.to_json())
+
+
+def stop_again(turn: Turn, row: InstanceRow) -> None:
+    """It has halted once more: its timers stand still as before."""
+    stops = next((each for each in _suspended_above(turn, row) if each[1].stops_timers), None)
+    if stops is not None:
+        above, suspension = stops
+        timers = _stop_timers(turn.batch, row.id)
+        kept = replace(suspension, of_halted=(*suspension.of_halted, (row.id, row.now_us, timers)))
+        turn.batch.instances.change(above.id, suspended=kept.to_json())
+
+
+def _suspended_above(turn: Turn, row: InstanceRow) -> list[tuple[InstanceRow, Suspension]]:
+    found: list[tuple[InstanceRow, Suspension]] = []
+    parent = row.parent
+    while parent is not None:
+        above = turn.batch.instances.get(parent)
+        if (suspension := Suspension.of(above)) is not None:
+            found.append((above, suspension))
+        parent = above.parent
+    return found
+
+
+def _stop_timers(batch: Batch, instance: int) -> tuple[tuple[int, int], ...]:
+    """The timers of an instance, (call, due); they run no more."""
+    timers = batch.timers.of_instance(instance)
+    for timer in timers:
+        batch.timers.remove(instance, timer.call)
+    return tuple((timer.call, timer.due_us) for timer in timers)
+
+
+def _move(turn: Turn, row: InstanceRow, timers: Iterable[tuple[int, int]], moved_us: int) -> None:
+    """Timers that stood still run again, and all that is due is due by so much later."""
+    for call, due_us in timers:
+        turn.batch.timers.add(row.id, call, due_us + moved_us)
+        turn.effects.expect(due_us + moved_us)
+    if moved_us:
+        _move_due_dates(turn, row, moved_us)
 
 
 def _suspend(turn: Turn, live: LiveInstances, row: InstanceRow, suspension: Suspension) -> None:
     batch, event = turn.batch, InstanceSuspended(suspension.at_us, suspension.reason)
     batch.events.append(row.id, [encode_event(event, request=turn.cause.request)])
     live.drop([row.id])
-    stopped: list[tuple[int, int]] = []
-    if suspension.stops_timers:
-        for timer in batch.timers.of_instance(row.id):
-            stopped.append((timer.call, timer.due_us))
-            batch.timers.remove(row.id, timer.call)
+    stopped = _stop_timers(batch, row.id) if suspension.stops_timers else ()
     for call in batch.service_calls.of_instance(row.id):
         if call.state == ServiceState.DUE:
             change_service_call(batch, call._replace(state=ServiceState.SUSPENDED))
-    kept = replace(suspension, stopped=tuple(stopped)).to_json()
+    kept = replace(suspension, stopped=stopped).to_json()
     batch.instances.change(row.id, state=InstanceState.SUSPENDED, suspended=kept, now_us=max(row.now_us, event.at_us))
     turn.notice(event.at_us, row.name, f"suspended by {turn.cause.actor}")
 
@@ -196,11 +259,11 @@ def _resume(turn: Turn, live: LiveInstances, row: InstanceRow, event: InstanceRe
     assert suspension is not None
     batch.events.append(row.id, [encode_event(event, request=turn.cause.request)])
     live.drop([row.id])
-    for call, due_us in suspension.stopped:
-        batch.timers.add(row.id, call, due_us + event.moved_us)
-        turn.effects.expect(due_us + event.moved_us)
-    if event.moved_us:
-        _move_due_dates(turn, row, event.moved_us)
+    _move(turn, row, suspension.stopped, event.moved_us)
+    for instance, since_us, timers in suspension.of_halted:
+        halted = batch.instances.get(instance)
+        if halted.state == InstanceState.HALTED:
+            _move(turn, halted, timers, min(event.moved_us, max(0, event.at_us - since_us)))
     for service_call in batch.service_calls.of_instance(row.id):
         if service_call.state == ServiceState.SUSPENDED:
             due_again = change_service_call(batch, service_call._replace(state=ServiceState.DUE))
