@@ -260,7 +260,12 @@ class Advance:
     def _name_anew(self, turn: Turn, row: InstanceRow, payload: bytes) -> None:
         process = self.registry.find_process(row.process)
         assert process is not None, "it has just run"
-        turn.batch.instances.change(row.id, title=process.title_for(process.inputs.decode(payload)))
+        try:
+            title = process.title_for(process.inputs.decode(payload))
+        except Exception:  # the author's code has just given one, and keeps nobody from going on
+            log.exception("%s keeps its title: it could not be named anew.", row.name)
+            return
+        turn.batch.instances.change(row.id, title=title)
 
     def _carry_out(self, turn: Turn, row: InstanceRow, command: Command, recorded: Event, position: int) -> None:
         match command:

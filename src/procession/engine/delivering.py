@@ -14,7 +14,7 @@ from procession.engine.present_names import in_present_names
 from procession.engine.starting import begin_instance
 from procession.engine.suspending import suspend_as_others
 from procession.engine.turn import Turn
-from procession.errors import InternalError, InvalidValue
+from procession.errors import InternalError
 from procession.kernel import (
     CallCompleted,
     CallFailed,
@@ -176,8 +176,8 @@ class Delivering:
         try:
             values = process.inputs.decode(cause.input)
             key, title = process.key_for(values), process.title_for(values)
-        except InvalidValue as error:
-            return Failure("InvalidValue", message_of(error))
+        except Exception as error:  # the author's code: that of a type, or what a title names
+            return Failure(type(error).__name__, message_of(error))
         is_child = cause.kind is CallKind.CHILD
         holder = _holder(turn, process, key) if key is not None else None
         if holder is not None:

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError, SchemaSerializer, SchemaValidator, ValidationError, core_schema
 
+from procession.errors import AuthorError
 from procession.language.core_schemas import (
     CROSSING,
     Node,
@@ -31,6 +32,12 @@ __all__ = ["PAYLOAD_LIMIT_BYTES", "ArgumentsCodec", "Parameter", "ValueCodec"]
 
 T = TypeVar("T")
 _MISSING: Any = object()
+
+
+class TypeFailed(AuthorError):
+    """The code of a type (`__post_init__`, a validator) failed on a value from outside, and did not say what is wrong with it."""
+
+    code = "type-failed"
 
 
 class _Crossing:
@@ -83,6 +90,10 @@ class _Crossing:
             return self._parse(raw)
         except ValidationError as error:
             raise from_validation(error, self.where) from None
+        except Exception as error:
+            if not self._code_of_author:
+                raise
+            raise self._type_failed(error) from error
 
     def json_schema(self) -> dict[str, Any]:
         return GenerateJsonSchema(by_alias=False).generate(self._parse_schema, mode="validation")
@@ -110,6 +121,14 @@ class _Crossing:
             "or compute the value in a property or before the object is made."
         )
         return error
+
+    def _type_failed(self, error: Exception) -> TypeFailed:
+        """It is not the value that is refused: the code raised something else than the two errors that say so."""
+        return TypeFailed(
+            f"{' or '.join(self._code_of_author)} failed on a value for {self.where}: {type(error).__name__}: {error}.",
+            subject=self.where,
+            remedy="Correct that code: it refuses a value with ValueError or AssertionError.",
+        )
 
     def _unwritable(self, value: Any, error: Exception) -> Exception:
         try:

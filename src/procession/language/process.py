@@ -72,13 +72,13 @@ class Process(Signed[R], Generic[P, R]):
                 template.check(self.inputs.parameters)
 
     def title_for(self, values: Mapping[str, Any]) -> str:
-        """The title of an instance with these inputs."""
+        """The title of an instance with these inputs. Raises `NotFilledIn`."""
         return (title_text(self.title.fill(values)) if self.title else "") or self.label
 
     def key_for(self, values: Mapping[str, Any]) -> str | None:
         """The business key of an instance with these inputs, None if the process has none.
 
-        Raises `InvalidValue` if the inputs give no name that can be a key.
+        Raises `InvalidValue` if the inputs give no name that can be a key, `NotFilledIn` if they give none at all.
         """
         return normal_name(self.key.fill(values), what="business key") if self.key else None
 
@@ -183,7 +183,10 @@ class Process(Signed[R], Generic[P, R]):
 
     async def _renew(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Never:
         self._require_own("renew")
-        await kernel.renew(self._written(args, kwargs))
+        raw = self._written(args, kwargs)
+        if self.title is not None:
+            self.title_for(self.inputs.decode(raw))
+        await kernel.renew(raw)
 
     def _require_own(self, what: str) -> None:
         if not kernel.runs(self._run):
@@ -194,7 +197,7 @@ class Process(Signed[R], Generic[P, R]):
             )
 
     def _handed_over(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-        """The inputs of another instance, encoded; what cannot be its business key is refused here, where the author sees it."""
+        """The inputs of another instance, encoded; what can be no key or title of it is refused here, where the author sees it."""
         if kernel.current() is None:
             raise OutsideProcess(
                 f"The process {self.name} was called where no instance runs.",
@@ -202,9 +205,15 @@ class Process(Signed[R], Generic[P, R]):
                 remedy=f"Start it with `procession start {self.name}`, or in a test with `world()`.",
             )
         raw = self._written(args, kwargs)
-        if self.key is not None:
-            self.key_for(self.inputs.decode(raw))
+        self._check_is_named(raw)
         return raw
+
+    def _check_is_named(self, raw: bytes) -> None:
+        """What cannot be the name of an instance halts the one that asks for it, at that line."""
+        if self.key is not None or self.title is not None:
+            values = self.inputs.decode(raw)
+            self.key_for(values)
+            self.title_for(values)
 
     def __repr__(self) -> str:
         return f"<process {self.name}>"

@@ -7,10 +7,17 @@ from enum import Enum
 from types import UnionType
 from typing import Any
 
-from procession.errors import NotDeclarable
+from procession.errors import AuthorError, NotDeclarable
 from procession.language.codec import Parameter
+from procession.language.failures import message_of
 
 LONGEST_TITLE = 200
+
+
+class NotFilledIn(AuthorError):
+    """A title or a business key cannot be made of these inputs: a format does not fit, or the code behind a field raised."""
+
+    code = "not-filled-in"
 
 
 class Template:
@@ -69,7 +76,17 @@ class Template:
             annotation = known.get(name, Any)
 
     def fill(self, values: Mapping[str, Any]) -> str:
-        """The text for these inputs."""
+        """The text for these inputs. Raises `NotFilledIn` where the author's code, or the format, does not give one."""
+        try:
+            return self._filled(values)
+        except Exception as error:
+            raise NotFilledIn(
+                f"{self._place} cannot be filled in: {type(error).__name__}: {message_of(error)}.",
+                subject=self._place,
+                remedy="Correct it, or what it names.",
+            ) from error
+
+    def _filled(self, values: Mapping[str, Any]) -> str:
         filled: list[str] = []
         for literal, path, spec in self._parts:
             filled.append(literal)

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from procession.calendars.recurrence import Recurrence, RecurrenceUnclear
-from procession.errors import InvalidValue, ProcessionError
+from procession.errors import AuthorError, InvalidValue, ProcessionError
 from procession.language.filling_in import parsed
 from procession.language.names import name_fault
 from procession.language.process import Process
@@ -134,7 +134,7 @@ def _schedule(reader: _Reader, application: Application, registry: Registry) -> 
         values = parsed(process.inputs, _as_json(table.input), whole="input", subject=process.name)
         encoded = process.inputs.encode_values(values)
         key = process.key_for(values)
-    except InvalidValue as error:
+    except (InvalidValue, AuthorError) as error:
         raise reader.fault(
             "input", f"{process.name} cannot be started with it: {error.message}", error.remedy
         ) from error

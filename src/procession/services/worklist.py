@@ -6,6 +6,7 @@ from typing import Any, assert_never
 from procession.engine.contract import Accepted, Decision, InstanceIsHalted, View
 from procession.errors import AnswerRefused, AuthorError, InternalError, InvalidValue, PerformerError
 from procession.kernel import CallCompleted, CallStarted, CallWithdrawn, Event
+from procession.language.codec import TypeFailed
 from procession.language.failures import message_of
 from procession.language.filling_in import parsed
 from procession.language.operations import Task
@@ -115,10 +116,10 @@ async def withdraw(desk: Desk, order: Order, command: WithdrawItem) -> Answer:
 
 async def _looked_at(desk: Desk, order: Order, command: CompleteItem, item: WorkItemRow) -> bytes:
     task = get_task(desk, item)
-    answer = parsed(task.form, command.answer, whole="answer", subject=task.id)
     try:
+        answer = parsed(task.form, command.answer, whole="answer", subject=task.id)
         return await result_of(desk, task, item, answer)
-    except BodyFailed as failed:
+    except (BodyFailed, TypeFailed) as failed:
         await _keep_draft(desk, order, command, failed.message, body_failed=True)
         raise
 
