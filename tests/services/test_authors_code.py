@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from procession.errors import AuthorError
-from procession.services.commands import CompleteItem, StartInstance
+from procession.errors import AuthorError, ProcessionError
+from procession.services.commands import CompleteExternal, CompleteItem, FetchExternal, StartInstance
 from procession.services.health import examine
 from procession.services.reading import Reading
 from tests.services.applications import Made, make_office
@@ -43,6 +43,15 @@ class Pages:
 
 @desk.task()
 async def count(letter: str) -> Pages: ...
+
+
+@machine.external()
+async def scan(letter: str) -> Pages: ...
+
+
+@process(owner=desk)
+async def scanning() -> int:
+    return (await scan("Dear Sir")).number
 
 
 @process(owner=desk)
@@ -103,3 +112,13 @@ def test_an_answer_that_the_code_of_its_type_fails_on_is_kept_and_told_to_the_ow
     with Reading(office.application) as reading:
         assert reading.item(1).draft == {"number": -1}
     assert "failed body" in {concern.kind for concern in examine(office.application).concerns}
+
+
+def test_what_a_program_hands_in_and_the_code_of_its_type_fails_on_leaves_it_the_lease(office: Made) -> None:
+    _, fetched = office.perform(StartInstance("scanning", "{}"), FetchExternal("scan", "scanner"))
+    (call,) = fetched["calls"]
+    with pytest.raises(ProcessionError, match="KeyError: 'negative'") as refused:
+        office.perform(CompleteExternal(call["token"], '{"number": -1}'))
+    assert refused.value.code == "result-not-taken"
+    (answer,) = office.perform(CompleteExternal(call["token"], '{"number": 2}'))
+    assert answer["ended"]

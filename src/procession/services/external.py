@@ -7,7 +7,7 @@ from typing import assert_never
 
 from procession.engine.contract import Accepted, Decision, Request, View
 from procession.engine.deciding import IdentifierUsedTwice
-from procession.errors import InvalidValue, PerformerError
+from procession.errors import AuthorError, InvalidValue, OperatorError, PerformerError
 from procession.kernel import CallCompleted, CallFailed, CallStarted, Failure
 from procession.language.externals import External
 from procession.language.failures import clean_text
@@ -39,6 +39,12 @@ class StaleLease(PerformerError):
     """The call was handed out again, or has ended, since this token was given: what it brings changes nothing."""
 
     code = "stale-lease"
+
+
+class ResultNotTaken(OperatorError):
+    """The code of the result's type failed on what an outside program handed in; its lease stays."""
+
+    code = "result-not-taken"
 
 
 class _Taken(PerformerError):
@@ -249,7 +255,13 @@ def _completion(registry: Registry, held: _Held, command: CompleteExternal) -> C
     def decide(view: View) -> Decision:
         row = held.row(view)
         operation = _external_of(registry, row)
-        value = operation.result.encode(parsed(operation.result, command.result, whole="result", subject=operation.id))
+        try:
+            result = parsed(operation.result, command.result, whole="result", subject=operation.id)
+            value = operation.result.encode(result)
+        except AuthorError as error:
+            raise ResultNotTaken(
+                f"{error.message} The lease stays.", subject=operation.id, remedy=error.remedy
+            ) from error
         return Decision(outcome={"ended": True}, events=(CallCompleted(view.now_us, row.call, value, row.worker),))
 
     return decide
