@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from procession.engine import delivering
 from procession.engine.clock import VirtualClock
 from procession.errors import NotAStore, StoreNotUsable
 from procession.services import guarding, health, replaying
@@ -19,7 +20,7 @@ from procession.services.reading import Reading
 from procession.services.worklist import BodyFailed
 from procession.store.lock import StoreLock
 from procession.store.sqlite_defects import SqliteDefect
-from tests.services.applications import Made, make_office
+from tests.services.applications import Made, give, make_office
 
 START = StartInstance("receive", '{"letter": "Dear Sir"}')
 DAY_US = 86_400_000_000
@@ -204,6 +205,31 @@ def test_a_defect_of_sqlite_that_touches_a_store_is_told(office: Made, monkeypat
     assert kinds(examine(office.application)) == ["sqlite"]
     monkeypatch.setattr(health, "known_defects", lambda version: [replace(defect, touches_us=False)])
     assert examine(office.application).is_well
+
+
+async def test_what_an_engine_cannot_apply_of_one_instance_to_another_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_office(
+        tmp_path,
+        lambda text: (
+            text + "\n\n@process(owner=desk)\nasync def over() -> int:\n    return await receive('Dear Sir')\n"
+        ),
+    )
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    async with made.at_work() as host:
+        host.engine.store.lock.announce("/run/somewhere")
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(delivering, "begin_instance", fails)
+            await give(host, StartInstance("over", "{}"))
+        assert examine(made.application).is_well, "it has only just been asked for"
+        monkeypatch.setattr(health, "LONGEST_APPLYING_US", 0)
+        (concern,) = examine(made.application).concerns
+    assert concern.kind == "not applied"
+    assert "What over-1 does to another (start, call 1) waits since" in concern.message
 
 
 def test_a_store_that_was_removed_under_an_engine_is_told(office: Made) -> None:

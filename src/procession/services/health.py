@@ -22,6 +22,7 @@ from procession.store.invariants import check_invariants
 from procession.store.sqlite_defects import known_defects, sqlite_version
 
 MOST_LISTED = 50
+LONGEST_APPLYING_US = 60_000_000
 LEAST_FREE_BYTES = 20_000_000
 
 
@@ -119,6 +120,7 @@ def examine(application: Application) -> HealthReport:
             concerns += _messages(view)
             concerns += _clock(view)
             concerns += _disk(application)
+            concerns += _not_applied(application, view)
             pauses = pauses_shown(view.metas(PAUSES))
             if registry is not None:
                 concerns += _missing_operations(view, registry)
@@ -213,6 +215,28 @@ def _clock(view: View) -> list[Concern]:
             "Set the clock right, or accept it as it is with `procession doctor --accept-clock` while the engine runs.",
         )
     ]
+
+
+def _not_applied(application: Application, view: View) -> list[Concern]:
+    """What instances do to others takes no time where an engine runs: it failed inside, and tries again now and then."""
+    holder = find_holder(application.store)
+    before_us = time.time_ns() // 1000 - LONGEST_APPLYING_US
+    if holder is None or holder.socket is None or holder.since_us > before_us:
+        return []
+    concerns = []
+    for row in view.old_deliveries(before_us, limit=MOST_LISTED):
+        origin = view.instances.find(row.origin)
+        name = str(row.origin) if origin is None else origin.name
+        concerns.append(
+            Concern(
+                "not applied",
+                name,
+                f"What {name} does to another ({row.kind}, call {row.call}) waits since {moment(row.at_us):%Y-%m-%d %H:%M} UTC, "
+                "and the engine could not apply it.",
+                "The engine's log says why; it tries again now and then. Please report it.",
+            )
+        )
+    return concerns
 
 
 def _disk(application: Application) -> list[Concern]:

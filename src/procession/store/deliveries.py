@@ -83,6 +83,12 @@ _AFTER = Prepared(
 )
 
 
+def find_old(connection: Connection, before_us: int, limit: int) -> list[DeliveryRow]:
+    """What has waited to be applied since before then: nothing does for long, where an engine runs."""
+    rows = map(DeliveryRow._make, _AFTER.run(connection, 0, limit))
+    return [row for row in rows if row.at_us < before_us]
+
+
 class Deliveries:
     """The deliveries of one batch."""
 

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, func, select
 
 from procession.store import meta, schema
 from procession.store.connections import Connection
+from procession.store.deliveries import DeliveryRow, find_old
 from procession.store.event_log import LogQueries
 from procession.store.events import EventRow, find_event, read_history
 from procession.store.external_calls import ExternalCallRow, read_external_attention, read_external_calls
@@ -212,6 +213,10 @@ class View:
             for operation, number in statement.run(self._connection):
                 found[str(operation)] = found.get(str(operation), 0) + int(number)
         return found
+
+    def old_deliveries(self, before_us: int, *, limit: int) -> list[DeliveryRow]:
+        """What instances have done to others before then and is not applied yet: for `doctor`."""
+        return find_old(self._connection, before_us, limit)
 
     def last_request_us(self) -> int:
         """When the last request was taken in; 0 before the first."""
