@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 from procession.errors import ProcessionError
@@ -22,7 +22,7 @@ from procession.services.naming import names_of_operation, names_of_process
 from procession.services.places import Places
 from procession.services.records import PauseShown, moment
 from procession.services.scheduling import SCHEDULE_KEPT, kept_state
-from procession.store import InstanceFilter, InstanceRow, View, open_readers
+from procession.store import InstanceFilter, InstanceRow, View, WorkItemRow, open_readers
 from procession.store.external_calls import ExternalCallRow
 from procession.store.service_calls import ServiceCallRow
 
@@ -248,52 +248,52 @@ def _failed_bodies(scene: Scene) -> Iterator[Case]:
     """The instance is untouched and waits: only the owner of the task's body can help whoever has the item."""
     for failed in scene.view.worklist.failed_bodies(limit=scene.most):
         item = failed.item
-        row = scene.view.instances.find(item.instance)
         operation = scene.registry.find_operation(item.operation) if scene.registry is not None else None
         owner = f"the owner of {item.function}" if operation is None else operation.function.owner
         where = "the task's body" if operation is None else operation.where
         times = "" if failed.times == 1 else f", {failed.times} times"
-        yield Case(
-            kind=CaseKind.FAILED_BODY,
-            subject=str(item.id),
-            instance=row.name if row is not None else str(item.instance),
-            process=row.process if row is not None else "",
-            operation=item.operation,
-            call=item.call,
-            item=item.id,
-            since=moment(failed.since_us),
+        yield _of_item(
+            scene,
+            CaseKind.FAILED_BODY,
+            item,
+            since_us=failed.since_us,
             message=f"Item {item.id}, {item.title}, cannot be completed since {moment(failed.since_us):%Y-%m-%d %H:%M} UTC{times}: "
             f"{failed.error}",
             remedy=f"{owner} corrects {where}. Then {item.holder or f'the role {item.role}'} completes the item again: "
             f"the answer is kept as its draft.",
-            command=f"procession work show {item.id}",
-            occurrence=f"{CaseKind.FAILED_BODY}:{item.id}:{failed.since_us}",
         )
 
 
 def _overdue(scene: Scene) -> Iterator[Case]:
-    holding = Holding(scene.application, scene.view, scene.registry)
     for item in scene.view.worklist.overdue(scene.now_us, limit=scene.most):
         assert item.due_us is not None
-        row = scene.view.instances.find(item.instance)
         whom = item.holder or f"the role {item.role}"
-        pause = holding.pause_at(item.operation)
-        told = f", but {pause.sentence(UTC)}" if pause is not None else ""
-        remedy = f"Ask {whom}; `procession work show {item.id}`."
-        yield Case(
-            kind=CaseKind.OVERDUE,
-            subject=str(item.id),
-            instance=row.name if row is not None else str(item.instance),
-            process=row.process if row is not None else "",
-            operation=item.operation,
-            call=item.call,
-            item=item.id,
-            since=moment(item.due_us),
-            message=f"Item {item.id}, {item.title}, was due at {moment(item.due_us):%Y-%m-%d %H:%M} UTC and waits for {whom}{told}.",
-            remedy=remedy if pause is None else f"`{pause.command}` has it go on.",
-            command=f"procession work show {item.id}" if pause is None else pause.command,
-            occurrence=f"{CaseKind.OVERDUE}:{item.id}:{item.due_us}",
+        yield _of_item(
+            scene,
+            CaseKind.OVERDUE,
+            item,
+            since_us=item.due_us,
+            message=f"Item {item.id}, {item.title}, was due at {moment(item.due_us):%Y-%m-%d %H:%M} UTC and waits for {whom}.",
+            remedy=f"Ask {whom}; `procession work show {item.id}`.",
         )
+
+
+def _of_item(scene: Scene, kind: CaseKind, item: WorkItemRow, *, since_us: int, message: str, remedy: str) -> Case:
+    row = scene.view.instances.find(item.instance)
+    return Case(
+        kind=kind,
+        subject=str(item.id),
+        instance=row.name if row is not None else str(item.instance),
+        process=row.process if row is not None else "",
+        operation=item.operation,
+        call=item.call,
+        item=item.id,
+        since=moment(since_us),
+        message=message,
+        remedy=remedy,
+        command=f"procession work show {item.id}",
+        occurrence=f"{kind}:{item.id}:{since_us}",
+    )
 
 
 def _schedules(scene: Scene) -> Iterator[Case]:

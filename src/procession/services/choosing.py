@@ -24,12 +24,11 @@ from procession.services.commands import (
     SuspendInstance,
 )
 from procession.services.desk import Answer, Desk
+from procession.services.paging import every_instance
 from procession.services.pausing import NotSuspended
 from procession.services.reading import Reading
 from procession.store import InstanceFilter, InstanceRow, Readers, ServiceCallRow, View, open_readers
 from procession.store.external_calls import ExternalCallRow, ExternalState
-
-_PAGE = 500
 
 Names = tuple[str, ...]
 
@@ -118,7 +117,7 @@ def choose(application: Application, verb: Verb, choice: Choice, manner: Manner)
         readers = open_readers(application.store)
         try:
             undone = _undone(readers, verb, choice.undoes)
-            for view, row in _rows(readers, InstanceFilter(processes, states)):
+            for view, row in every_instance(readers, InstanceFilter(processes, states)):
                 if (undone is None or row.id in undone) and _fits(view, row, choice, operations):
                     found += _targets(view, row, verb, choice, operations)
         finally:
@@ -142,18 +141,6 @@ def _nothing(verb: Verb, choice: Choice, takes: tuple[InstanceState, ...]) -> No
         return NothingChosen(told, remedy=f"`procession list` shows what there is.{way_on}")
     remedy = f"It takes those that are {' or '.join(takes)}.{way_on}"
     return NothingChosen(f"`{verb}` takes no instance that is {choice.state}.", remedy=remedy)
-
-
-def _rows(readers: Readers, wanted: InstanceFilter) -> Iterator[tuple[View, InstanceRow]]:
-    before: int | None = None
-    while True:
-        with readers.snapshot() as view:
-            rows = view.instances.list(wanted, before=before, limit=_PAGE)
-            for row in rows:
-                yield view, row
-        if len(rows) < _PAGE:
-            return
-        before = rows[-1].id
 
 
 def _undone(readers: Readers, verb: Verb, bulk: int | None) -> frozenset[int] | None:

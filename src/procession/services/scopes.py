@@ -27,12 +27,11 @@ from procession.services.application import Application
 from procession.services.commands import Order, Pause, ResumeInstance, SuspendInstance, Unpause
 from procession.services.desk import Answer, Desk
 from procession.services.limiting import limited_names
+from procession.services.paging import every_instance
 from procession.services.pausing import pause as pause_instance
 from procession.services.records import PauseShown, moment
 from procession.services.settings import told_instead
 from procession.store import InstanceFilter, InstanceRow, open_readers
-
-_PAGE = 500
 
 
 class IsPaused(PerformerError):
@@ -185,16 +184,9 @@ async def _each_instance(desk: Desk, order: Order, command: Pause | Unpause, nam
 
 
 def _instances(desk: Desk, names: tuple[str, ...], command: Pause | Unpause) -> list[InstanceRow]:
+    """The oldest first."""
     states = tuple(sorted(GOES_ON)) if isinstance(command, Pause) else (InstanceState.SUSPENDED,)
-    found: list[InstanceRow] = []
-    before: int | None = None
-    while True:
-        with desk.readers.snapshot() as view:
-            rows = view.instances.list(InstanceFilter(names, states), before=before, limit=_PAGE)
-        found += rows
-        if len(rows) < _PAGE:
-            return found[::-1]
-        before = rows[-1].id
+    return [row for _, row in every_instance(desk.readers, InstanceFilter(names, states))][::-1]
 
 
 def list_pauses(application: Application) -> PauseList:
