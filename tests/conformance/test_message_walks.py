@@ -17,6 +17,8 @@ from procession.services.commands import CancelInstance, SendMessage
 from tests.conformance.world import Host, World
 
 KEYS = ("a", "b")
+COLOURS = ("red", "blue")
+ANY = "any"
 DAY_US = 86_400_000_000
 STEPS = 30
 
@@ -24,6 +26,7 @@ STEPS = 30
 @dataclass(frozen=True)
 class Note:
     number: int
+    colour: str = "red"
 
 
 team = Function("Team", owner="ann@acme.example")
@@ -50,19 +53,43 @@ async def hurried(key: str) -> int:
 
 
 @process(owner=team)
-async def tell(key: str, number: int, expires: str) -> None:
-    publish(Note(number), key=key, expires=expires)
+async def choosy(key: str) -> list[int]:
+    return [(await receive(Note, key=key, where={"colour": "blue"})).number for _ in range(2)]
+
+
+@process(owner=team)
+async def colourful(key: str) -> int:
+    notes = await together(*(receive(Note, key=key, where={"colour": each}) for each in COLOURS))
+    return sum(note.number for note in notes)
+
+
+@process(owner=team)
+async def tell(key: str, number: int, colour: str, expires: str) -> None:
+    publish(Note(number, colour), key=key, expires=expires)
 
 
 @dataclass
 class Waiting:
-    """An instance in the model: what it still wants, how many receives stand open, until when, and what it got."""
+    """An instance in the model: the colours that it still wants, how many receives stand open, until when, and what it got."""
 
     key: str
-    wants: int
+    wants: list[str]
     open: int
     until_us: int | None
     got: list[int] = field(default_factory=list)
+
+    def would_take(self, colour: str) -> bool:
+        return any(wish in (ANY, colour) for wish in self.wants[: self.open])
+
+
+KINDS: dict[str, tuple[list[str], int]] = {
+    "collect": ([ANY] * 3, 1),
+    "pair": ([ANY] * 2, 2),
+    "hurried": ([ANY], 1),
+    "choosy": (["blue"] * 2, 1),
+    "colourful": (list(COLOURS), 2),
+}
+"""Of each process, the receives that it makes, and how many of them stand open at once."""
 
 
 @dataclass
@@ -70,32 +97,41 @@ class Model:
     """Who gets which message: laws 13 and 57, without a store."""
 
     instances: dict[str, Waiting] = field(default_factory=dict)
-    kept: list[tuple[int, str, int]] = field(default_factory=list)
+    kept: list[tuple[int, str, str, int]] = field(default_factory=list)
 
     def start(self, name: str, kind: str, key: str, now_us: int) -> None:
-        wants, at_once = {"collect": (3, 1), "pair": (2, 2), "hurried": (1, 1)}[kind]
-        one = self.instances[name] = Waiting(key, wants, at_once, now_us + DAY_US if kind == "hurried" else None)
-        while one.open and (found := next((m for m in self.kept if m[1] == key and m[2] > now_us), None)):
+        wants, at_once = KINDS[kind]
+        until_us = now_us + DAY_US if kind == "hurried" else None
+        one = self.instances[name] = Waiting(key, list(wants), at_once, until_us)
+        while found := self._first_kept(one, now_us):
             self.kept.remove(found)
-            self._receive(one, found[0])
+            self._receive(one, found[0], found[1])
 
-    def send(self, number: int, key: str, expires_us: int) -> None:
-        waiting = [one for one in self.instances.values() if one.key == key and one.open]
+    def send(self, number: int, colour: str, key: str, expires_us: int) -> None:
+        waiting = [one for one in self.instances.values() if one.key == key and one.would_take(colour)]
         for one in waiting:
-            self._receive(one, number)
+            self._receive(one, number, colour)
         if not waiting:
-            self.kept.append((number, key, expires_us))
+            self.kept.append((number, colour, key, expires_us))
 
     def time_is(self, now_us: int) -> None:
         for one in self.instances.values():
             if one.until_us is not None and one.until_us <= now_us:
                 one.open = 0
-        self.kept = [message for message in self.kept if message[2] > now_us]
+        self.kept = [message for message in self.kept if message[3] > now_us]
 
-    def _receive(self, one: Waiting, number: int) -> None:
+    def _first_kept(self, one: Waiting, now_us: int) -> tuple[int, str, str, int] | None:
+        """What the receive that was asked for first finds; where that finds nothing, the next."""
+        for wish in one.wants[: one.open]:
+            for message in self.kept:
+                if wish in (ANY, message[1]) and message[2] == one.key and message[3] > now_us:
+                    return message
+        return None
+
+    def _receive(self, one: Waiting, number: int, colour: str) -> None:
         one.got.append(number)
-        one.wants -= 1
-        one.open = min(one.open, one.wants)
+        one.wants.remove(next(wish for wish in one.wants[: one.open] if wish in (ANY, colour)))
+        one.open = min(one.open, len(one.wants))
 
 
 class Walk:
@@ -109,7 +145,7 @@ class Walk:
 
     async def step(self) -> None:
         kind = self.chance.choices(
-            ["collect", "pair", "hurried", "send", "tell", "time", "cancel", "restart"], [3, 2, 2, 6, 6, 4, 1, 1]
+            [*KINDS, "send", "tell", "time", "cancel", "restart"], [3, 2, 2, 2, 2, 7, 7, 4, 1, 1]
         )[0]
         key, now_us = self.chance.choice(KEYS), self.world.clock.wall_us()
         if kind in ("send", "tell"):
@@ -127,12 +163,13 @@ class Walk:
     async def _send(self, kind: str, key: str, now_us: int) -> None:
         self.sent += 1
         days = self.chance.choice((1, 2))
-        self.model.send(self.sent, key, now_us + days * DAY_US)
-        expires = f"{days} days"
+        colour = self.chance.choice(COLOURS)
+        self.model.send(self.sent, colour, key, now_us + days * DAY_US)
+        note, expires = {"number": self.sent, "colour": colour}, f"{days} days"
         if kind == "send":
-            await self.world.give(SendMessage("Note", key, json.dumps({"number": self.sent}), expires))
+            await self.world.give(SendMessage("Note", key, json.dumps(note), expires))
         else:
-            await self.world.start(tell, key=key, number=self.sent, expires=expires)
+            await self.world.start(tell, key=key, expires=expires, **note)
 
     async def _cancel(self) -> None:
         names = [name for name, one in self.model.instances.items() if one.open]
@@ -150,14 +187,14 @@ class Walk:
             assert (got, len(world.waits(name).receives)) == (one.got, one.open), name
         with world.view() as view:
             kept = [(row.payload, row.key, row.expires_us) for row in view.kept_messages(now_us)]
-        assert [(json.loads(payload)["number"], *rest) for payload, *rest in kept] == self.model.kept
+        assert [(*json.loads(payload).values(), *rest) for payload, *rest in kept] == self.model.kept
         world.check()
 
 
 @pytest.mark.usefixtures("in_step")
 @pytest.mark.parametrize("seed", range(12))
 async def test_who_gets_which_message_is_what_the_model_says(host: Host, seed: int) -> None:
-    world = await host.open(team, Note, collect, pair, hurried, tell)
+    world = await host.open(team, Note, collect, pair, hurried, choosy, colourful, tell)
     walk = Walk(world, random.Random(seed))
     for _ in range(STEPS):
         await walk.step()

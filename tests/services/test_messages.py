@@ -34,6 +34,11 @@ async def sell(order: str) -> int:
 @process(owner=desk)
 async def share(order: str) -> int:
     return 100 // (await receive(Payment, key=order)).amount
+
+
+@process(owner=desk)
+async def sell_for(order: str, amount: int) -> int:
+    return (await receive(Payment, key=order, where={"amount": amount})).amount
 """
 
 
@@ -80,6 +85,13 @@ def test_an_instance_tells_which_message_it_waits_for(shop: Made) -> None:
     with Reading(shop.application) as reading:
         (wait,) = reading.instance("sell-1").waits
     assert (wait.kind, wait.operation, wait.title) == ("message", "Payment", "Payment with key 4711")
+
+
+def test_an_instance_tells_what_has_to_be_in_the_message_it_waits_for(shop: Made) -> None:
+    shop.perform(StartInstance("sell_for", '{"order": "4711", "amount": 20}'))
+    with Reading(shop.application) as reading:
+        (wait,) = reading.instance("sell_for-1").waits
+    assert wait.title == "Payment with key 4711 and amount 20"
 
 
 def test_the_fields_of_a_message_are_found_by_the_name_of_its_class(shop: Made) -> None:

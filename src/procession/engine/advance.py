@@ -284,7 +284,7 @@ class Advance:
                 turn.batch.instances.set_attributes(row.id, texts)
             case PublishMessage():
                 assert isinstance(recorded, MessagePublished)
-                messages.publish(turn, _message(row, recorded, turn.cause.chain + 1))
+                messages.publish(turn, self.registry, _message(row, recorded, turn.cause.chain + 1))
             case RecordNotUndone(call, operation, why):
                 _note_not_undone(turn, row, {"call": call, "operation": operation, "why": why, "at_us": recorded.at_us})
             case CompleteInstance() | FailInstance() | CancelInstance():

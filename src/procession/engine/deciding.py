@@ -37,12 +37,13 @@ from procession.kernel import (
     InstanceSuspended,
     Retried,
 )
+from procession.language.registry import Registry
 from procession.store.batch import Batch
 from procession.store.deliveries import DeliveryRow
 from procession.store.event_rows import decode_event
 from procession.store.external_calls import ExternalCallRow
 from procession.store.instances import InstanceRow
-from procession.store.messages import MessageRow
+from procession.store.messages import MessageRow, NewMessage
 from procession.store.receives import ReceiveRow
 from procession.store.requests import RequestRow
 from procession.store.service_calls import ServiceCallRow
@@ -62,6 +63,7 @@ class BatchView:
 
     batch: Batch
     now_us: int
+    registry: Registry
 
     def instance(self, instance: int) -> InstanceRow | None:
         return self.batch.instances.find(instance)
@@ -106,9 +108,9 @@ class BatchView:
                 return offered[:limit]
             most *= 2
 
-    def awaiting_message(self, message: str, key: str) -> int:
-        """How many instances wait for a message of this type and key."""
-        return len({row.instance for row in self.batch.receives.waiting_for(message, key)})
+    def awaiting_message(self, message: NewMessage) -> int:
+        """How many instances wait for this message."""
+        return len({row.instance for row in messages.waiting_for(self.batch, self.registry, message)})
 
     def expired_messages(self, *, limit: int) -> list[MessageRow]:
         return self.batch.messages.expired(self.now_us, limit=limit)
@@ -167,7 +169,7 @@ class Decider:
         try:
             if request.instance is not None:
                 self._check_open(engine, request)
-            decision = request.decide(BatchView(batch, request.at_us))
+            decision = request.decide(BatchView(batch, request.at_us, self.advance.registry))
         except (PerformerError, OperatorError):
             if batch.deliveries.last > made_before:
                 effects.expect(0)
@@ -218,7 +220,8 @@ class Decider:
         turn.batch.requests.forget_client_ids(decision.forgets)
         messages.expire(turn, decision.expires, request.at_us)
         if decision.publishes is not None:
-            messages.publish(turn, replace(decision.publishes, published_us=request.at_us))
+            new = replace(decision.publishes, published_us=request.at_us)
+            messages.publish(turn, self.advance.registry, new)
         for fired in decision.fires:
             row = self.advance.live.row_of(turn.batch, fired)
             self.delivering.timers.apply(turn, row, request.at_us, request.at_us)

@@ -56,7 +56,7 @@ class WakeRecords:
             turn.deliver(DeliveryKind.START, row.id, position, to=(None, event.call))
             return
         if event.kind is CallKind.MESSAGE:
-            messages.ask(turn, row, event, position)
+            messages.ask(turn, self.registry, row, event, position)
             return
         operation = self.registry.performer_of(self.registry.operations[event.operation])
         if isinstance(operation, Task):
@@ -103,7 +103,7 @@ class WakeRecords:
         elif (external := batch.external_calls.find_open(row.id, call)) is not None:
             batch.external_calls.remove(external.id)
         elif (receive := batch.receives.find_open(row.id, call)) is not None:
-            messages.drop(turn, receive)
+            messages.drop(turn, self.registry, receive)
 
     def withdraw_undone(self, turn: Turn, row: InstanceRow, call: int, at_us: int) -> bool:
         """The program no longer wants a call whose result is undone: gives whether one may come, of an attempt that ends as it likes."""
@@ -135,7 +135,7 @@ class WakeRecords:
         for external in batch.external_calls.of_instance(instance):
             batch.external_calls.remove(external.id)
         for receive in batch.receives.of_instance(instance):
-            messages.drop(turn, receive)
+            messages.drop(turn, self.registry, receive)
         for waiting in batch.waiting_events.of_instance(instance):
             batch.waiting_events.remove(waiting.id)
 

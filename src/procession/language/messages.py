@@ -1,9 +1,10 @@
 """Messages: what one instance, or the world outside, lets others know; it goes to whoever waits for its type and key."""
 
 import dataclasses
-from collections.abc import Coroutine, Hashable
+import json
+from collections.abc import Coroutine, Hashable, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from procession import kernel
 from procession.calendars.durations import Duration, DurationUnclear
@@ -20,17 +21,18 @@ KEPT = "30 days"
 """How long a message is kept for whoever will ask for it, where nothing else is said."""
 
 
-def receive(message: type[M], *, key: str) -> Coroutine[Arrival, Any, M]:
+def receive(message: type[M], *, key: str, where: Mapping[str, object] | None = None) -> Coroutine[Arrival, Any, M]:
     """Waits for a message of this class with this key, and gives it: `payment = await receive(Payment, key=order.number)`.
 
-    It takes those that are kept already, in the order in which they came, each once. It can be an alternative in `pick`
-    and `first`. Raises nothing; whoever waits no longer (a deadline, another alternative) takes no message.
+    With `where={"currency": "EUR"}` it is one whose fields have these values; any other is left to others. It takes those
+    that are kept already, in the order in which they came, each once. It can be an alternative in `pick` and `first`.
+    Raises nothing; whoever waits no longer (a deadline, another alternative) takes no message.
     """
-    return kernel.to_be_awaited(_receive(message, key), "receive")
+    return kernel.to_be_awaited(_receive(message, key, where or {}), "receive")
 
 
 @arrival
-async def _receive(message: type[M], key: str) -> M:
+async def _receive(message: type[M], key: str, where: Mapping[str, object]) -> M:
     _require_process("receive()", message)
     codec: ValueCodec[M] = codec_of(message)
 
@@ -44,7 +46,7 @@ async def _receive(message: type[M], key: str) -> M:
                 "Give the type back what it had, or the new field a default.",
             ) from error
 
-    asked = encode_key(_checked_key(key, message.__name__))
+    asked = _encode_wish(_checked_key(key, message.__name__), _wanted(message, where))
     return await kernel.perform(CallKind.MESSAGE, message.__name__, asked, decode=decode, rebuild=_no_failure)
 
 
@@ -86,14 +88,64 @@ def _codec(cls: Hashable) -> ValueCodec[Any]:
     return ValueCodec(cls, where=f"the message {getattr(cls, '__name__', cls)}")
 
 
+def _wanted(message: type, where: Mapping[str, object]) -> dict[str, object]:
+    """The values that fields must have, as JSON. Raises `InvalidValue` for what is no field, or no value of it."""
+    fields = _field_codecs(message)
+    unknown = [name for name in where if name not in fields]
+    if unknown:
+        raise InvalidValue(
+            f"A receive of {message.__name__} names what is no field of it.",
+            problems={f"where[{name!r}]": "is no field" for name in unknown},
+            subject=message.__name__,
+            remedy=f"It has: {', '.join(fields) or 'none'}.",
+        )
+    return {name: json.loads(fields[name].encode(where[name])) for name in sorted(where)}
+
+
+@cache
+def _field_codecs(cls: Any) -> Mapping[str, ValueCodec[Any]]:
+    names = cls.model_fields if hasattr(cls, "model_fields") else [each.name for each in dataclasses.fields(cls)]
+    hints = get_type_hints(cls, include_extras=True)
+    return {name: ValueCodec(hints[name], where=f"`{name}` of the message {cls.__name__}") for name in names}
+
+
+def has_values(known: tuple[type, ...], payload: bytes, wanted: str) -> bool:
+    """Whether the fields of a message have the wanted values; False also where it cannot be read with the present class."""
+    if len(known) != 1:
+        return False
+    codec, fields = codec_of(known[0]), _field_codecs(known[0])
+    try:
+        message = codec.decode(payload)
+        values = {name: fields[name].decode(json.dumps(each).encode()) for name, each in json.loads(wanted).items()}
+    except (InvalidValue, KeyError):
+        return False
+    return all(getattr(message, name) == value for name, value in values.items())
+
+
+def _encode_wish(key: str, wanted: dict[str, object]) -> bytes:
+    if not wanted:
+        return encode_key(key)
+    return json.dumps({"key": key, "where": wanted}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode_wish(raw: bytes) -> tuple[str, str | None]:
+    """What the call of a receive was recorded with: the key, and as JSON the values that fields must have, if any."""
+    wish = json.loads(raw)
+    if isinstance(wish, str):
+        return wish, None
+    return str(wish["key"]), json.dumps(wish["where"], ensure_ascii=False)
+
+
+def told_wish(message: str, key: str, wanted: str | None) -> str:
+    """What a receive waits for, in words."""
+    values = json.loads(wanted) if wanted is not None else {}
+    told = [f"{name} {each if isinstance(each, str) else json.dumps(each)}" for name, each in values.items()]
+    return f"{message} with key {key}" + (f" and {', '.join(told)}" if told else "")
+
+
 def encode_key(key: str) -> bytes:
     """The key of a receive, as its call is recorded."""
     return _key_codec().encode(key)
-
-
-def decode_key(raw: bytes) -> str:
-    """The key that the call of a receive was recorded with."""
-    return _key_codec().decode(raw)
 
 
 def kept_for(written: Written, name: str) -> Duration:

@@ -54,7 +54,7 @@ async def send(desk: Desk, order: Order, command: SendMessage) -> Answer:
     def decide(view: View) -> Decision:
         at_us = view.now_us
         new = NewMessage(new_uuid7(at_us), command.message, key, value, at_us, at_us + kept_us, None, order.actor)
-        awaited = view.awaiting_message(command.message, key)
+        awaited = view.awaiting_message(new)
         return Decision(outcome={"awaited": awaited}, publishes=new)
 
     accepted = await desk.submit(order, decide)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from procession.language.boxes import BOX
+from procession.language.messages import told_wish
 from procession.language.registry import Registry
 from procession.services.call_stacks import open_requests
 from procession.services.families import waits_for_children
@@ -42,7 +43,9 @@ def _of_receives(waits: Waits) -> list[Wait]:
     found = []
     for receive in waits.receives:
         is_box = receive.type == BOX
-        kind, title = ("group", receive.key) if is_box else ("message", f"{receive.type} with key {receive.key}")
+        kind, title = (
+            ("group", receive.key) if is_box else ("message", told_wish(receive.type, receive.key, receive.wanted))
+        )
         since = moment(receive.since_us)
         found.append(Wait(receive.call, kind, receive.type, title, "waiting", since, None, is_overdue=False))
     return found

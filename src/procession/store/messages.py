@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -116,16 +117,23 @@ class Messages:
             raise LookupError(f"no message {message} in the store: it was taken, or has expired")
         return row
 
-    def kept_for(self, type_name: str, key: str, *, now_us: int) -> MessageRow | None:
-        """The oldest that is kept for this type and key and has not expired."""
-        found = _KEPT_FOR.run(self._connection, type_name, key, now_us, 1 + self._rows.unwritten_count)
-        rows = self._rows.overlay(
-            found,
-            lambda row: (
-                row.state == MessageState.KEPT and row.type == type_name and row.key == key and row.expires_us > now_us
-            ),
-        )
-        return rows[0] if rows else None
+    def kept_for(
+        self, type_name: str, key: str, *, now_us: int, fits: Callable[[MessageRow], bool]
+    ) -> MessageRow | None:
+        """The oldest that is kept for this type and key, has not expired, and fits."""
+
+        def is_it(row: MessageRow) -> bool:
+            is_for_it = row.state == MessageState.KEPT and row.type == type_name and row.key == key
+            return is_for_it and row.expires_us > now_us and fits(row)
+
+        most = 1
+        while True:
+            limit = most + self._rows.unwritten_count
+            found = list(_KEPT_FOR.run(self._connection, type_name, key, now_us, limit))
+            rows = self._rows.overlay(found, is_it)
+            if rows or len(found) < limit:
+                return rows[0] if rows else None
+            most *= 8
 
     def expired(self, by_us: int, *, limit: int) -> list[MessageRow]:
         """Those kept for nobody whose time is over."""

@@ -15,13 +15,14 @@ from procession.store.statements import Prepared, select_where
 
 
 class ReceiveRow(NamedTuple):
-    """An instance waits, by one of its calls, for a message of a type and a key."""
+    """An instance waits, by one of its calls, for a message of a type and a key; `wanted` are values of its fields, as JSON."""
 
     id: int
     instance: int
     call: int
     type: str
     key: str
+    wanted: str | None
     since_us: int
     requested_position: int
     message: int | None
@@ -71,11 +72,13 @@ class Receives:
         """Those that this message is on its way to."""
         return self._rows.overlay(_OF_MESSAGE.run(self._connection, message), lambda row: row.message == message)
 
-    def add(self, event: tuple[int, int, int], type_name: str, key: str, *, since_us: int) -> ReceiveRow:
+    def add(
+        self, event: tuple[int, int, int], type_name: str, key: str, *, wanted: str | None, since_us: int
+    ) -> ReceiveRow:
         """A receive was asked for: `event` is its instance, its call, and the position of the request."""
         instance, call, position = event
         self._counters.receive += 1
-        row = ReceiveRow(self._counters.receive, instance, call, type_name, key, since_us, position, None)
+        row = ReceiveRow(self._counters.receive, instance, call, type_name, key, wanted, since_us, position, None)
         self._rows.add(row.id, row)
         return row
 

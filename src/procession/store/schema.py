@@ -314,6 +314,7 @@ receive = _table(
     _whole("call"),
     _text("type"),
     _text("key"),
+    _text("wanted", null=True),  # the values that some fields of the message must have, as JSON
     _whole("since_us"),
     _reference("requested_position", "event.position"),
     _whole("message", null=True),  # which is on its way to it

@@ -226,7 +226,7 @@ _STRANDED = (
     (
         "is kept, and somebody waits for it",
         "SELECT m.id, m.type FROM message m JOIN receive r ON r.type = m.type AND r.key = m.key AND r.message IS NULL "
-        "WHERE m.state = 'kept' AND r.since_us < m.expires_us",
+        "AND r.wanted IS NULL WHERE m.state = 'kept' AND r.since_us < m.expires_us",
     ),
     (
         "is promised, and not there",

@@ -114,6 +114,8 @@ async def leave(days: int, reason: str) -> str:
     scanned: str = await scan("page")  # refused
     await receive(Opinion)  # refused
     await receive(Opinion, key=17)  # refused
+    await receive(Opinion, key="17", where="good")  # refused
+    await receive(Opinion, key="17", where={1: True})  # refused
     received: bool = await receive(Opinion, key="17")  # refused
     publish(Opinion(True), "17")  # refused
     print(scanned, received)

@@ -163,6 +163,7 @@ async def outside_programs(document: str) -> None:
 async def messages(key: str) -> None:
     publish(Opinion(good=True), key=key, expires="1 day")
     assert_type(await receive(Opinion, key=key), Opinion)
+    assert_type(await receive(Opinion, key=key, where={"good": True}), Opinion)
     assert_type(await pick(receive(Opinion, key=key), judge.request(1), after("1 day")), Opinion | str | Elapsed)
     assert_type(await together(receive(Opinion, key="a"), receive(Approved, key="b")), tuple[Opinion, Approved])
     assert_type(await first(receive(Opinion, key="a"), after("1 day")), Opinion | Elapsed)

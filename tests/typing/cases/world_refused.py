@@ -40,7 +40,7 @@ def test_mistakes(world: World) -> None:
     bob.start(approve, 3)  # refused
     bob.complete(approve, "yes")  # refused
     bob.complete(judge, "fine")  # refused
-    bob.complete(book, Opinion(True))  # refused
+    bob.complete(book, "booked")  # refused
     bob.claim(judge).complete(True)  # refused
     bob.answers(approve, "yes")  # refused
     world.stub(book).returns("booked")  # refused
@@ -49,5 +49,6 @@ def test_mistakes(world: World) -> None:
     world.stub(approve)  # refused
     world.advance(5)  # refused
     world.expect("Team")  # refused
+    world.bind(book)  # refused
     number: int = bob.start(leave, 3, "a trip").result()  # refused
     print(number)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, assert_type
 
 from procession import Function, process
+from procession.deployment import bind, people
 from procession.testing import Item, Running, World, world
 
 team = Function("Team", owner="ann@acme.example")
@@ -55,6 +56,9 @@ def test_everything(world: World) -> None:
     cleo.complete(approve, True)
     cleo.complete(judge, Opinion(True), of=request)
     cleo.answers(approve, False).answers(judge, lambda days: Opinion(days > 1))
+    world.bind(bind(book, people("Team")))
+    cleo.complete(book, Opinion(True))
+    assert_type(cleo.item(book), Item[Opinion])
     stub = world.stub(book)
     assert_type(stub.fails(ConnectionError("down"), times=2).returns(Opinion(True)).attempts, int)
     assert_type(world.stub(rate).returns(7).attempts, int)

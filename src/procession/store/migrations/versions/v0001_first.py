@@ -298,6 +298,7 @@ def _create_receive() -> None:
         sa.Column("call", WHOLE, nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("wanted", sa.Text(), nullable=True),
         sa.Column("since_us", WHOLE, nullable=False),
         sa.Column("requested_position", WHOLE, autoincrement=False, nullable=False),
         sa.Column("message", WHOLE, nullable=True),
