@@ -86,7 +86,7 @@ async def send(world: World, order: str, amount: str, key: str = "bank") -> obje
 
 def kept(world: World) -> list[str]:
     with world.view() as view:
-        return [json.loads(row.payload)["order"] for row in view.kept_messages()]
+        return [json.loads(row.payload)["order"] for row in view.kept_messages(world.clock.wall_us())]
 
 
 @pytest.mark.usefixtures("in_step")
