@@ -3,6 +3,7 @@
 import json
 
 from procession.kernel import CallRequested, Divergence, RequestCall, Site
+from procession.language.failures import message_of
 from procession.store.batch import Batch
 from procession.store.releases import decode_site
 
@@ -24,6 +25,10 @@ def told_with_lines(fault: Divergence, batch: Batch, release: int) -> str:
         told.append(_line("Recorded", decode_site(site.frames), batch, site.release))
     if fault.made_site:
         told.append(_line("Now", fault.made_site, batch, release))
+    if fault.meanwhile is not None:
+        bug = f"{type(fault.meanwhile).__qualname__}: {message_of(fault.meanwhile)}".rstrip(".")
+        told.append(f"A bug was on its way up there, and is perhaps all that is wrong: {bug}.")
+        told.append(_line("Raised", fault.meanwhile_site, batch, release))
     return " ".join(filter(None, told))
 
 

@@ -64,7 +64,7 @@ def record_of_divergence(fault: Divergence, told: str) -> HaltRecord:
     if fault.halt.code == "bug":
         return record
     detail = {**json.loads(record.detail), **_divergence(fault)}
-    return replace(record, message=clean_text(told), detail=_encode(detail), traceback="")
+    return replace(record, message=clean_text(told), detail=_encode(detail), traceback=_traceback(fault.meanwhile))
 
 
 def record_of_fault(fault: BaseException) -> HaltRecord:

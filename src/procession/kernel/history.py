@@ -7,6 +7,7 @@ each beside the recorded fact at the same place: the first difference is a `Dive
 from __future__ import annotations
 
 import sys
+from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ from .events import (
     ResultRecorded,
     is_recorded,
 )
-from .site import Frame, Site, site_from
+from .site import Frame, Site, site_from, stack_of_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Divergence(Exception):
     """The source no longer does what the history says: `recorded` beside `made`, and where the latter was made.
 
     `call` is the number of the call that differs (the next one, where no call is concerned). `halt` is what the host records.
+    `meanwhile` is a bug that was on its way up: then it may be no more than what a clean-up asked for that differs.
     """
 
     def __init__(
@@ -87,6 +89,16 @@ class Divergence(Exception):
         self.made = made
         self.made_site = made_site
         self.halt = Halt("divergence", message, self, ())
+        self.meanwhile: BaseException | None = None
+        self.meanwhile_site: Site = ()
+
+    def keep_bug(self, error: BaseException | None, failure_of: Callable[[BaseException], Failure | None]) -> None:
+        """Of what was in flight when it differed, only a bug is told; anything else is what processes live with."""
+        while isinstance(error, CancelledError | HaltInstance):
+            error = error.__context__
+        if error is not None and failure_of(error) is None:
+            self.meanwhile = error
+            self.meanwhile_site = tuple(each.frame for each in stack_of_error(error.__traceback__, ()))
 
 
 def _said(fact: Event | Command | None) -> str:
@@ -139,9 +151,19 @@ def kept_facts(history: Sequence[Event]) -> frozenset[int]:
 class History:
     """Takes the commands of one instance. `recorded` is the history under replay, `None` while the instance lives."""
 
-    __slots__ = ("_same_input", "_same_message", "commands", "divergence", "next_call", "place", "recorded")
+    __slots__ = (
+        "_failure_of",
+        "_same_input",
+        "_same_message",
+        "commands",
+        "divergence",
+        "next_call",
+        "place",
+        "recorded",
+    )
 
     def __init__(self, program: Program) -> None:
+        self._failure_of = program.failure_of
         self._same_input = program.same_input
         self._same_message = program.same_message
         self.recorded: Sequence[Event] | None = None
@@ -248,4 +270,5 @@ class History:
             message = f"Call {call}, {made.kind.value} {made.operation!r}, now has another input{_at(site)}."
         if self.divergence is None:
             self.divergence = Divergence(message, call=call, recorded=recorded, made=made, made_site=site)
+            self.divergence.keep_bug(sys.exc_info()[1], self._failure_of)
         return HaltInstance("divergence", message)
