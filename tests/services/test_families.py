@@ -98,7 +98,7 @@ def test_a_child_that_stands_still_is_named_with_its_reason_by_the_parent_and_by
     assert "subscriptable" in (wait.halt or "")
     assert tree["packing-1"] == wait.halt
     (halted,) = [each for each in examine(made.application).concerns if each.kind == "halted"]
-    assert "What waits for it: sending-1, orders-1." in halted.message
+    assert "subscriptable. What waits for it: sending-1, orders-1." in halted.message
 
 
 def test_a_parent_without_an_engine_that_is_forced_takes_its_whole_tree_with_it(made: Made) -> None:

@@ -19,9 +19,17 @@ from tests.services.applications import Made, make_office
 START = StartInstance("receive", '{"letter": "Dear Sir"}')
 
 
+PARENT = """
+
+@process(owner=desk)
+async def parent(letter: str) -> int:
+    return await receive(letter)
+"""
+
+
 @pytest.fixture
 def office(tmp_path: Path) -> Made:
-    return make_office(tmp_path, lambda text: text.replace("attempts=3", 'attempts=3, system="scales"'))
+    return make_office(tmp_path, lambda text: text.replace("attempts=3", 'attempts=3, system="scales"') + PARENT)
 
 
 async def give(host: Host, *commands: Command) -> None:
@@ -95,6 +103,16 @@ async def test_an_instance_that_is_suspended_says_by_whom_and_what_has_it_go_on(
     assert suspension is not None
     assert (suspension.by, suspension.timers, suspension.command) == ("ann", "stop", goes_on)
     assert suspension.sentence(UTC).endswith("audit")
+
+
+async def test_a_parent_tells_who_has_the_child_that_it_waits_for_stand_still(office: Made) -> None:
+    async with office.at_work() as host:
+        await give(host, StartInstance("parent", '{"letter": "Dear Sir"}'), SuspendInstance("receive-1"))
+        (wait,) = shown(office, "parent-1").waits
+        assert wait.suspension is not None
+        assert (wait.suspension.by, wait.suspension.command) == ("ann", "procession resume receive-1")
+        found = list_cases(office.application, CasesWanted())
+    assert (found.cases, found.suspended) == ((), 1)
 
 
 async def test_a_service_that_may_have_to_wait_for_its_turn_tells_the_limits_that_it_is_under(office: Made) -> None:

@@ -219,6 +219,8 @@ async def test_a_call_is_skipped_with_a_result_for_a_reason(office: Made) -> Non
 async def test_a_timer_that_is_skipped_fires_now_and_only_once(office: Made) -> None:
     async with office.at_work() as host:
         await give(host, WAIT)
+        with pytest.raises(InvalidValue, match="A timer has no result"):
+            await give(host, SkipCall("wait-1", 1, "3"))
         assert (await give(host, SkipCall("wait-1", 1)))["state"] == "completed"
         await give(host, WAIT)
         with pytest.raises(NoOpenCall):

@@ -10,6 +10,7 @@ from procession import Function, process
 from procession.errors import InvalidValue
 from procession.kernel import InstanceState
 from procession.testing import StillWaiting, World
+from procession.testing.expectations import BadMoment
 from procession.testing.machine import NothingIsDue, WorldHasEnded, WorldIsAtWork
 from procession.testing.performers import NotOneItem
 from procession.testing.running import HasNoResult
@@ -287,8 +288,20 @@ def test_half_a_year_costs_a_handful_of_commits(world: World) -> None:
 def test_time_passes_until_a_moment(world: World) -> None:
     world.advance_to("2026-03-03 10:00")
     assert world.now == datetime(2026, 3, 3, 10, tzinfo=UTC)
-    world.advance_to(datetime(2026, 3, 1, tzinfo=UTC))
+    world.advance_to(world.now)
+    for moment in (datetime(2026, 3, 1, tzinfo=UTC), "2020-01-01", "Blursday"):
+        with pytest.raises(BadMoment):
+            world.advance_to(moment)
     assert world.now == datetime(2026, 3, 3, 10, tzinfo=UTC)
+
+
+def test_what_names_no_day_and_nobody_is_refused(world: World) -> None:
+    for due in ("Blursday", "", "2026-02-30", "20260306"):
+        with pytest.raises(BadMoment, match="Nothing is due on"):
+            world.expect(approve).has(0, due=due)
+    for name in ("", " ann", "a\nb"):
+        with pytest.raises(InvalidValue, match="name of a person"):
+            world.person(name)
 
 
 @pytest.mark.world(start="2026-06-01 08:00", zone="Europe/Amsterdam")

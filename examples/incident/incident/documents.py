@@ -52,7 +52,7 @@ class Affected:
 
 @dataclass(frozen=True)
 class Recovered:
-    """From the monitoring, for a service: its checks are green again."""
+    """From the monitoring, for an incident: the checks that raised it are green again. Kept for no other on the same service."""
 
     since: str
 

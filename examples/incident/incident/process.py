@@ -71,7 +71,7 @@ async def solve(incident: Incident) -> tuple[str, str]:
     leader = await find_leader(incident)
     work = repair.request(incident, leader)
     for line in LINES[1:]:
-        match await first(work, receive(Recovered, key=incident.service), after("4 hours")):
+        match await first(work, receive(Recovered, key=incident.number), after("4 hours")):
             case Repaired(cause):
                 return leader, cause
             case Recovered(since):

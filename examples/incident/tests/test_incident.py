@@ -95,10 +95,21 @@ def test_customers_who_call_meanwhile_are_told_too(company: Company) -> None:
 def test_what_recovers_by_itself_need_not_be_repaired(company: Company) -> None:
     company.alarm(SLOW)
     company.finn.complete(take_charge, None)
-    company.world.send(Recovered("10:15"), key="web shop")
+    company.world.send(Recovered("10:15"), key="I-1")
     assert not company.sara.sees(repair)
     company.world.send(Confirmed(is_solved=True), key="I-1")
     assert company.sara.item(review).inputs["cause"] == "recovered by itself at 10:15"
+
+
+def test_a_recovery_that_comes_when_all_is_over_ends_no_later_incident_of_that_service(company: Company) -> None:
+    company.alarm(SLOW)
+    company.finn.complete(take_charge, None)
+    company.is_repaired()
+    company.sam.complete(ask_customer, True)
+    company.world.send(Recovered("03:00"), key="I-1")
+    company.alarm(DOWN)
+    company.finn.complete(take_charge, None)
+    assert company.sara.sees(repair)
 
 
 def test_a_repair_that_takes_long_rings_higher_up_and_stays_with_whoever_is_at_it(company: Company) -> None:

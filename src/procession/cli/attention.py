@@ -55,6 +55,12 @@ def _show(found: "CaseList", zone: "tzinfo") -> None:
         _say_number(found)
     for pause in found.pauses:
         tell_of_pause(pause, zone)
+    if found.suspended:
+        stand = "stands" if found.suspended == 1 else "stand"
+        say(
+            f"{plural(found.suspended, 'instance')} {stand} still by somebody's wish: `procession list --state suspended`.",
+            "yellow",
+        )
 
 
 def _say_number(found: "CaseList") -> None:

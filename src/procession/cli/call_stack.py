@@ -15,6 +15,7 @@ from procession.cli.output import (
     state_cell,
     table,
     tell_of_pause,
+    tell_of_suspension,
     value_lines,
 )
 
@@ -40,7 +41,7 @@ def show_instance(detail: "InstanceDetail", zone: tzinfo, *, verbose: bool) -> N
     if row.ended is not None:
         say(f"{row.state} at {local(row.ended, zone)}")
     if detail.suspension is not None:
-        say(f"{detail.suspension.sentence(zone)}; `{detail.suspension.command}` has it go on", "yellow")
+        tell_of_suspension(detail.suspension, zone)
     if detail.failure is not None:
         failed = "failed with" if row.ended is not None else "it fails, once this is cleaned up and undone:"
         say(f"{failed} {indented(detail.failure)}", "red")
@@ -111,7 +112,7 @@ def _show_wait(detail: "InstanceDetail", wait: "Wait", zone: tzinfo, *, lead: st
         case "service":
             _show_service(detail, wait, since, zone, lead)
         case "child":
-            _show_child(wait, since, lead)
+            _show_child(wait, since, zone, lead)
         case "external":
             _show_external(detail.instance.instance, wait, f"{since}{due}{late}", zone, lead)
         case "group":
@@ -177,11 +178,13 @@ def _show_external(instance: str, wait: "Wait", since: str, zone: tzinfo, lead: 
         say(f"  last error: {indented(wait.last_error.sentence(zone), '    ')}", "yellow")
 
 
-def _show_child(wait: "Wait", since: str, lead: str) -> None:
+def _show_child(wait: "Wait", since: str, zone: tzinfo, lead: str) -> None:
     if wait.instance is None:
         say(f"  {lead} an instance of {wait.operation} that is still to begin (call {wait.call}), {since}", "cyan")
         return
     say(f"  {lead} its child {wait.instance}, {wait.title} (call {wait.call}), {since}; {wait.state}", "cyan")
+    if wait.suspension is not None:
+        tell_of_suspension(wait.suspension, zone, "  ")
     if wait.halt is not None:
         say(f"  which halted: {indented(wait.halt, '    ')}", "red")
         say(f"  then: procession show {wait.instance}, and procession retry {wait.instance}")

@@ -14,7 +14,7 @@ from procession.errors import ProcessionError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from procession.services.records import PauseShown
+    from procession.services.records import PauseShown, SuspensionShown
 
 # Without a terminal there is no width to keep to, and nothing is cut off.
 _NO_WIDTH = 10_000
@@ -112,6 +112,12 @@ def tell_of_pause(pause: "PauseShown", zone: tzinfo, indent: str = "") -> None:
     """What is held, by whom and why, and what has it go on."""
     told = pause.sentence(zone)
     say(f"{indent}{told[0].upper()}{told[1:]}. `{pause.command}` has it go on.", "yellow")
+
+
+def tell_of_suspension(suspension: "SuspensionShown", zone: tzinfo, indent: str = "") -> None:
+    """The same of an instance."""
+    told = suspension.sentence(zone)
+    say(f"{indent}{told[0].upper()}{told[1:]}. `{suspension.command}` has it go on.", "yellow")
 
 
 def age(length: timedelta) -> str:

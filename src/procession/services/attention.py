@@ -123,10 +123,15 @@ def _halted(scene: Scene) -> Iterator[Case]:
             CaseKind.HALTED,
             row,
             since_us=int(halt.at.timestamp() * 1_000_000),
-            message=f"{row.name} is halted: {halt.message}{waits}",
+            message=f"{row.name} is halted: {_ended(halt.message) if waits else halt.message}{waits}",
             remedy=halt.remedy,
             command=f"procession retry {row.name}",
         )
+
+
+def _ended(text: str) -> str:
+    """A text after which another sentence comes."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _cancelling(scene: Scene) -> Iterator[Case]:
@@ -346,12 +351,14 @@ class CasesWanted:
 class CaseList:
     """What waits for a person, the longest waiting first; `more` says that there are others.
 
-    `pauses` are no cases, since somebody wanted them; they say why else nothing happens.
+    `pauses`, and the number of instances that are `suspended`, are no cases, since somebody wanted them; they say why else
+    nothing happens.
     """
 
     cases: tuple[Case, ...]
     more: bool
     pauses: tuple[PauseShown, ...] = ()
+    suspended: int = 0
 
 
 def list_cases(application: Application, wanted: CasesWanted) -> CaseList:
@@ -369,10 +376,12 @@ def list_cases(application: Application, wanted: CasesWanted) -> CaseList:
             may_be = _matches(wanted, registry, view)
             found = [case for case in cases(Scene(application, view, registry, time.time_ns() // 1000)) if may_be(case)]
             pauses = Holding(application, view, registry).pauses
+            standing_still = InstanceFilter(states=(InstanceState.SUSPENDED,))
+            suspended = sum(1 for _ in _instances(view, standing_still, MOST_LOOKED_AT))
     finally:
         readers.close()
     found.sort(key=lambda case: case.since)
-    return CaseList(tuple(found[: wanted.limit]), len(found) > wanted.limit, pauses)
+    return CaseList(tuple(found[: wanted.limit]), len(found) > wanted.limit, pauses, suspended)
 
 
 def registry_if_it_loads(application: Application) -> Registry | None:

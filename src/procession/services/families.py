@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from procession.services.holding import Holding
 from procession.services.records import ChildShown, Wait, moment
 from procession.store import InstanceRow, View
 
@@ -43,7 +44,12 @@ def tree_of(view: View, row: InstanceRow) -> tuple[ChildShown, ...]:
 
 
 def waits_for_children(
-    view: View, row: InstanceRow, requested: Mapping[int, Mapping[str, Any]], since: Mapping[int, datetime]
+    view: View,
+    row: InstanceRow,
+    *,
+    requested: Mapping[int, Mapping[str, Any]],
+    since: Mapping[int, datetime],
+    holding: Holding,
 ) -> Iterator[Wait]:
     """Its children that have not ended, also those whose calls it has withdrawn; and those that have not begun yet."""
     begun = set()
@@ -61,6 +67,7 @@ def waits_for_children(
             is_overdue=False,
             instance=child.name,
             halt=_halt_of(child),
+            suspension=holding.suspension_of(child),
         )
     for call, header in requested.items():
         if header.get("call_kind") in ("child", "start") and call not in begun:

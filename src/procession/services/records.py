@@ -229,8 +229,9 @@ class ErrorShown:
 class Wait:
     """A call that an instance waits for: what, whom (a holder or a role; nobody for a timer), since when, due when.
 
-    For a child that is its `instance`, with the reason why that stands still, if it is halted. `pause` is what keeps it
-    from being done; `limits` are those by which the attempts at a service may have to wait for their turn.
+    For a child that is its `instance`, with the reason why that stands still, if it is halted. `pause` is what keeps it from
+    being done, or `suspension` where that is a child; `limits` are those by which the attempts at a service may have to wait
+    for their turn.
     """
 
     call: int
@@ -250,6 +251,7 @@ class Wait:
     instance: str | None = None
     halt: str | None = None
     pause: PauseShown | None = None
+    suspension: SuspensionShown | None = None
     limits: tuple[LimitShown, ...] = ()
 
 

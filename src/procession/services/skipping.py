@@ -23,6 +23,7 @@ async def skip(desk: Desk, order: Order, command: SkipCall) -> Answer:
         )
     row = desk.get_instance(command.instance)
     if _is_not_undone(row, command.call):
+        _refuse_value(command, "What was not undone")
         accepted = await desk.submit(order, _settling(row, command.call))
     else:
         accepted = await desk.submit(order, _end_of(desk, order, command, row), instance=row.id)
@@ -39,7 +40,14 @@ async def skip(desk: Desk, order: Order, command: SkipCall) -> Answer:
 def _end_of(desk: Desk, order: Order, command: SkipCall, row: InstanceRow) -> Callable[[View], Decision]:
     with desk.readers.snapshot() as reading:
         is_timer = command.call in {timer.call for timer in reading.waits(row.id).timers}
+    if is_timer:
+        _refuse_value(command, "A timer")
     return _firing(row, command.call) if is_timer else completion(desk, order, row, command.call, command.value)
+
+
+def _refuse_value(command: SkipCall, what: str) -> None:
+    if command.value.strip() != "null":
+        raise InvalidValue(f"{what} has no result.", problems={"value": "is not wanted"}, remedy="Leave --value out.")
 
 
 def _is_not_undone(row: InstanceRow | None, call: int) -> bool:

@@ -35,7 +35,7 @@ def waits_of(
         due, since = moment(timer.due_us), moment(_at(requested, timer.call))
         found.append(Wait(timer.call, "timer", "timer", "timer", "waiting", since, due, due < now))
     asked = {call: moment(_at(requested, call)) for call in requested}
-    found += waits_for_children(view, row, requested, asked)
+    found += waits_for_children(view, row, requested=requested, since=asked, holding=holding)
     return tuple(sorted(found, key=lambda wait: wait.call))
 
 

@@ -3,10 +3,18 @@
 from collections.abc import Callable
 from datetime import date, datetime
 
+from procession.errors import AuthorError
 from procession.store import WorkItemRow
 from procession.testing.telling import Telling
 
 Due = str | date | datetime
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class BadMoment(AuthorError):
+    """In a test, time was to pass until a moment that there is not or that is past; or something was to be due on no day."""
+
+    code = "bad-moment"
 
 
 class Expectation:
@@ -20,6 +28,8 @@ class Expectation:
     def has(self, count: int, *, due: Due | None = None) -> None:
         """That there are so many open items, or so many due then: "Friday", "2026-03-06", a date or a moment."""
         __tracebackhide__ = True
+        if isinstance(due, str):
+            _check_is_day(due)
         rows = self._rows()
         found = [(row, instance) for row, instance in rows if due is None or self._is_due(row, due)]
         if len(found) != count:
@@ -44,6 +54,21 @@ class Expectation:
         if isinstance(due, date):
             return local.date() == due
         return due.casefold() in (f"{local:%A}".casefold(), local.date().isoformat())
+
+
+def _check_is_day(due: str) -> None:
+    if due.casefold() in WEEKDAYS:
+        return
+    try:
+        is_day = date.fromisoformat(due).isoformat() == due
+    except ValueError:
+        is_day = False
+    if not is_day:
+        raise BadMoment(
+            f"Nothing is due on {due!r}.",
+            subject=due,
+            remedy='Give a day of the week ("Friday"), a date ("2026-03-06" or a `date`), or a moment as a `datetime`.',
+        )
 
 
 def _items(count: int) -> str:

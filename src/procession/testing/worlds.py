@@ -16,13 +16,14 @@ from procession.kernel import InstanceState
 from procession.language.binding import Binding
 from procession.language.externals import External
 from procession.language.messages import codec_of
+from procession.language.names import normal_name
 from procession.language.operations import BusinessFunction, Operation, P, R, Service
 from procession.language.process import Process
 from procession.language.selection import Role
 from procession.services.commands import Order, SendMessage
 from procession.services.histories import read_history, replay_history
 from procession.store import InstanceFilter, WorkItemRow
-from procession.testing.expectations import Expectation
+from procession.testing.expectations import BadMoment, Expectation
 from procession.testing.machine import Machine
 from procession.testing.outside import OutsidePrograms
 from procession.testing.performers import MOST_SEEN, Actor, ByPeople, Performing
@@ -109,6 +110,7 @@ class World:
         self, name: str, *, roles: Iterable[str | Role | BusinessFunction] = (), manager: Actor | None = None
     ) -> Actor:
         """Somebody with these roles (a function stands for the role of its name), and whom they report to."""
+        name = normal_name(name, what="name of a person")
         if name in self._actors:
             raise KnownAlready(f"{name} was introduced before.", subject=name, remedy="Keep what world.person gave.")
         held = frozenset(each if isinstance(each, str) else each.name for each in roles)
@@ -170,9 +172,20 @@ class World:
 
     def advance_to(self, moment: datetime | str) -> None:
         """Let time pass until then; a moment without a zone is in that of the world."""
-        wanted = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        try:
+            wanted = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        except ValueError:
+            raise BadMoment(
+                f"There is no moment {moment!r}.", subject=str(moment), remedy='Write it as "2026-03-06 14:00".'
+            ) from None
         aware = wanted if wanted.tzinfo is not None else wanted.replace(tzinfo=self._zone)
-        self.advance(max(aware - self.now, timedelta()))
+        if aware < self.now:
+            raise BadMoment(
+                f"{moment} is past: it is {self.now:%A %Y-%m-%d %H:%M}.",
+                subject=str(moment),
+                remedy="Time does not go back.",
+            )
+        self.advance(aware - self.now)
 
     def crash(self, *, during: Service[..., Any] | None = None) -> None:
         """Lose the machine and start another on what was durable.
