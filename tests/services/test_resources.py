@@ -188,6 +188,43 @@ async def test_a_resource_that_cannot_be_opened_is_told_at_the_start_and_the_oth
     assert log_of(application) == ["database opened", "database closed"]
 
 
+WITHIN = ("[application]", '[application]\nresources_within = "1 second"')
+
+
+def hurried(folder: Path, *changes: tuple[str, str]) -> Application:
+    """The application whose resources have a second."""
+    file = make(folder, *changes).folder / "procession.toml"
+    file.write_text(file.read_text().replace(*WITHIN))
+    return open_application(file.parent)
+
+
+async def test_a_resource_that_hangs_when_it_is_opened_is_named_and_the_others_are_closed(tmp_path: Path) -> None:
+    application = hurried(tmp_path, ('        LOG.append("session opened")', "        await asyncio.sleep(3_600)"))
+    told = await refusal(application)
+    assert told.startswith(ResourceFailed.__name__)
+    assert "session (" in told
+    assert "was not open after 1 s" in told
+    assert "application.resources_within" in told
+    assert log_of(application) == ["database opened", "database closed"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("await asyncio.sleep(3_600)", "was not closed after 1 s"),
+        ("raise OSError('gone')", "could not be closed"),
+    ],
+)
+async def test_a_resource_that_does_not_close_is_named_and_the_others_are_closed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, fault: str, said: str
+) -> None:
+    application = hurried(tmp_path, ('        LOG.append("session closed")', f"        {fault}"))
+    await run(application)
+    assert log_of(application)[-1] == "database closed"
+    (line,) = [each.getMessage() for each in caplog.records if said in each.getMessage()]
+    assert "session (" in line
+
+
 async def test_commands_that_run_no_service_open_nothing(tmp_path: Path) -> None:
     application = make(tmp_path)
 

@@ -59,6 +59,7 @@ class Application:
     organisation_file: Path
     zone: ZoneInfo
     cancel_within: Duration
+    resources_within: Duration
     on_attention: tuple[str, ...]
     settings: Settings
 
@@ -187,7 +188,8 @@ def open_application(folder: Path) -> Application:
         store=(folder / values.store).resolve(),
         organisation_file=(folder / values.organisation).resolve(),
         zone=_zone(settings),
-        cancel_within=_cancel_within(settings),
+        cancel_within=_length(settings, "cancel_within", "1 day"),
+        resources_within=_length(settings, "resources_within", "30 seconds"),
         on_attention=_on_attention(settings),
         settings=settings,
     )
@@ -205,13 +207,11 @@ def _zone(settings: Settings) -> ZoneInfo:
         ) from error
 
 
-def _cancel_within(settings: Settings) -> Duration:
+def _length(settings: Settings, name: str, example: str) -> Duration:
     try:
-        return Duration.parse(settings.tables.application.cancel_within).require_calendar_time()
+        return Duration.parse(getattr(settings.tables.application, name)).require_calendar_time()
     except DurationUnclear as error:
-        raise settings.fault(
-            ("application", "cancel_within"), f"{error}", 'Write it as cancel_within = "1 day".'
-        ) from error
+        raise settings.fault(("application", name), f"{error}", f'Write it as {name} = "{example}".') from error
 
 
 def _on_attention(settings: Settings) -> tuple[str, ...]:

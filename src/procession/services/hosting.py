@@ -227,5 +227,7 @@ async def _provisions(application: Application, loaded: Loaded, hosting: Hosting
     if not hosting.runs_services:
         yield None
         return
-    async with opened(loaded.registry, application.load_resources(), application.secret_sources) as provisions:
+    within = application.resources_within.length_us / 1_000_000
+    resources, sources = application.load_resources(), application.secret_sources
+    async with opened(loaded.registry, resources, sources, within_seconds=within) as provisions:
         yield provisions

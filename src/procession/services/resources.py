@@ -1,5 +1,6 @@
 """Resources: what services are given besides their inputs, named in `[resources]`, opened with the engine and closed with it."""
 
+import asyncio
 import inspect
 import logging
 import typing
@@ -132,12 +133,12 @@ def _needs(registry: Registry, resources: Iterable[DeclaredResource]) -> list[tu
 
 @asynccontextmanager
 async def opened(
-    registry: Registry, resources: tuple[DeclaredResource, ...], sources: SecretSources
+    registry: Registry, resources: tuple[DeclaredResource, ...], sources: SecretSources, *, within_seconds: float
 ) -> AsyncIterator[Provisions]:
     """Everything that services need, open until the end of the block.
 
     Raises `SecretMissing`, `ResourceMissing` before anything is opened, and `ResourceFailed`, whereupon what was opened
-    is closed again. What fails when it is closed is told in the log.
+    is closed again. What fails when it is closed is told in the log. Each has `within_seconds` to open, and to close.
     """
     check_resources(registry, resources)
     secrets = sources.read(secrets_wanted(registry, resources))
@@ -147,7 +148,14 @@ async def opened(
     try:
         for each in resources:
             try:
-                values[each.type_name] = await stack.enter_async_context(each.opens(**provisions.fill(each.needs)))
+                made = each.opens(**provisions.fill(each.needs))
+                values[each.type_name] = await stack.enter_async_context(_Limited(made, each.place, within_seconds))
+            except _TooLong as error:
+                raise ResourceFailed(
+                    f"{each.place} was not open after {within_seconds:g} s.",
+                    subject=each.name,
+                    remedy="See what it waits for. If it needs longer, raise application.resources_within in procession.toml.",
+                ) from error
             except Exception as error:
                 raise ResourceFailed(
                     provisions.masked(f"{each.place} could not be opened: {type(error).__name__}: {error}."),
@@ -156,7 +164,38 @@ async def opened(
                 ) from error
         yield provisions
     finally:
+        await stack.aclose()
+
+
+class _TooLong(Exception):
+    """A resource took too long to open."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limited(AbstractAsyncContextManager[object]):
+    """A resource that is given so long to open and to close; how it closes keeps no other from being closed."""
+
+    made: AbstractAsyncContextManager[object]
+    place: str
+    seconds: float
+
+    async def __aenter__(self) -> object:
+        limit = asyncio.timeout(self.seconds)
         try:
-            await stack.aclose()
+            async with limit:
+                return await self.made.__aenter__()
+        except TimeoutError:
+            if limit.expired():
+                raise _TooLong from None
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        limit = asyncio.timeout(self.seconds)
+        try:
+            async with limit:
+                await self.made.__aexit__(None, None, None)
         except Exception:
-            log.exception("A resource could not be closed.")
+            if limit.expired():
+                log.error("%s was not closed after %g s, and is left as it is.", self.place, self.seconds)
+            else:
+                log.exception("%s could not be closed.", self.place)

@@ -46,6 +46,7 @@ class ApplicationTable(Table):
     organisation: str = "organisation.toml"
     time_zone: str = "UTC"
     cancel_within: str = "1 day"
+    resources_within: str = "30 seconds"
     on_attention: list[str] = Field(default_factory=list)
     secrets: str = ""
 
