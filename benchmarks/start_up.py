@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 
 BARE_REFERENCE_SECONDS = 0.012
+EVERY_NAME = "import procession; [getattr(procession, name) for name in procession.__all__]"
 CONSOLE_SCRIPT = "import sys; from procession.cli.main import main; sys.exit(main())"
 RUNS = 7
 
@@ -47,7 +48,7 @@ def measure() -> list[StartUp]:
     """Both promises: the author's import, and the command line's help."""
     factor = max(1.0, cpu_seconds("-c", "pass") / BARE_REFERENCE_SECONDS)
     return [
-        StartUp("import", "import procession", cpu_seconds("-c", "import procession"), 0.25 * factor),
+        StartUp("import", "every name of procession", cpu_seconds("-c", EVERY_NAME), 0.25 * factor),
         StartUp("help", "procession --help", cpu_seconds("-c", CONSOLE_SCRIPT, "--help"), 0.3 * factor),
     ]
 
@@ -56,7 +57,7 @@ def main() -> int:
     figures = measure()
     for figure in figures:
         verdict = "ok" if figure.is_within else "TOO SLOW"
-        print(f"{figure.name:20} {figure.cpu_seconds:6.3f} s of CPU   limit {figure.limit_seconds:.3f} s   {verdict}")
+        print(f"{figure.name:24} {figure.cpu_seconds:6.3f} s of CPU   limit {figure.limit_seconds:.3f} s   {verdict}")
     return 0 if all(figure.is_within for figure in figures) else 1
 
 

@@ -8,9 +8,8 @@ import pytest
 import procession
 from procession import control, deployment, people
 
-NAMES = """import resource, sys, procession
+NAMES = """import sys, procession
 used = [getattr(procession, name) for name in procession.__all__]
-print(resource.getrusage(resource.RUSAGE_SELF).ru_utime + resource.getrusage(resource.RUSAGE_SELF).ru_stime)
 print(*sorted(name for name in ("sqlalchemy", "typer", "rich", "sqlite3", "pydantic") if name in sys.modules))
 """
 
@@ -40,10 +39,6 @@ def test_the_side_doors_give_what_is_rare() -> None:
     assert set(deployment.__all__) == {"Binding", "bind", "outside", "people", "stub"}
 
 
-def test_the_front_door_imports_pydantic_and_nothing_heavier_within_a_quarter_of_a_second() -> None:
-    best = 9.0
-    for _ in range(3):
-        told = subprocess.run([sys.executable, "-c", NAMES], capture_output=True, text=True, check=True).stdout.split()
-        best = min(best, float(told[0]))
-        assert told[1:] == ["pydantic"]
-    assert best < 0.25, f"{best} seconds of CPU"
+def test_the_front_door_imports_pydantic_and_nothing_heavier() -> None:
+    told = subprocess.run([sys.executable, "-c", NAMES], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["pydantic"]
