@@ -45,10 +45,11 @@ def cpu_seconds(*arguments: str) -> float:
 
 
 def measure() -> list[StartUp]:
-    """Both promises: the author's import, and the command line's help."""
+    """The import and the command line's help, which are promised; and every name of the front door, which loads pydantic."""
     factor = max(1.0, cpu_seconds("-c", "pass") / BARE_REFERENCE_SECONDS)
     return [
-        StartUp("import", "every name of procession", cpu_seconds("-c", EVERY_NAME), 0.25 * factor),
+        StartUp("import", "import procession", cpu_seconds("-c", "import procession"), 0.25 * factor),
+        StartUp("every_name", "every name of it", cpu_seconds("-c", EVERY_NAME), 0.5 * factor),
         StartUp("help", "procession --help", cpu_seconds("-c", CONSOLE_SCRIPT, "--help"), 0.3 * factor),
     ]
 
@@ -57,7 +58,7 @@ def main() -> int:
     figures = measure()
     for figure in figures:
         verdict = "ok" if figure.is_within else "TOO SLOW"
-        print(f"{figure.name:24} {figure.cpu_seconds:6.3f} s of CPU   limit {figure.limit_seconds:.3f} s   {verdict}")
+        print(f"{figure.name:20} {figure.cpu_seconds:6.3f} s of CPU   limit {figure.limit_seconds:.3f} s   {verdict}")
     return 0 if all(figure.is_within for figure in figures) else 1
 
 
