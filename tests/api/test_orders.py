@@ -2,6 +2,8 @@
 
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,59 +42,54 @@ def test_an_order_that_is_given_again_is_done_once(office: Made) -> None:
         assert len(reading.instances(Wanted()).instances) == 1
 
 
-def test_an_engine_that_goes_away_before_it_answers_costs_nothing(office: Made, tmp_path: Path) -> None:
-    """It takes the order and ends; the order is carried out by the next engine, under the same identifier."""
-    path = tmp_path / "s"
+@contextmanager
+def taking_one_order(office: Made, path: Path, *, ends: bool = False) -> Iterator[None]:
+    """An engine that greets, takes one order and does not answer; one that `ends` lets go of its store then."""
     held = StoreLock.acquire(office.application.store)
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(path))
     listening.listen()
     held.announce(str(path))
 
-    def take_and_end() -> None:
+    def take() -> None:
         connection, _ = listening.accept()
         with connection, connection.makefile("rwb") as lines:
             lines.readline()
             lines.write(b'{"protocol": 1}\n')
             lines.flush()
             lines.readline()
-            held.release()
-        listening.close()
-        path.unlink()
+            if ends:
+                held.release()
+        if ends:
+            listening.close()
+            path.unlink()
 
-    engine = threading.Thread(target=take_and_end)
+    engine = threading.Thread(target=take)
     engine.start()
-    given = give(office.application, ORDER)
-    engine.join()
+    try:
+        yield
+    finally:
+        engine.join()
+        if not ends:
+            listening.close()
+            held.release()
+
+
+def test_an_engine_that_goes_away_before_it_answers_costs_nothing(office: Made, tmp_path: Path) -> None:
+    """It takes the order and ends; the order is carried out by the next engine, under the same identifier."""
+    with taking_one_order(office, tmp_path / "s", ends=True):
+        given = give(office.application, ORDER)
     assert given.answer["instance"] == "receive-1"
     assert not given.engine_runs
 
 
 @pytest.mark.usefixtures("impatient")
 def test_an_engine_that_takes_an_order_and_does_not_answer_may_have_done_it(office: Made, tmp_path: Path) -> None:
-    held = StoreLock.acquire(office.application.store)
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(str(tmp_path / "s"))
-    listening.listen()
-    held.announce(str(tmp_path / "s"))
-
-    def take_and_hang_up() -> None:
-        connection, _ = listening.accept()
-        with connection, connection.makefile("rwb") as lines:
-            lines.readline()
-            lines.write(b'{"protocol": 1}\n')
-            lines.flush()
-            lines.readline()
-
-    engine = threading.Thread(target=take_and_hang_up)
-    engine.start()
-    try:
-        with pytest.raises(StoreLocked, match=r"may have carried it out.*before you give it again"):
-            give(office.application, ORDER)
-    finally:
-        engine.join()
-        listening.close()
-        held.release()
+    with (
+        taking_one_order(office, tmp_path / "s"),
+        pytest.raises(StoreLocked, match=r"may have carried it out.*before you give it again"),
+    ):
+        give(office.application, ORDER)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from procession import Function, process
-from procession.engine import fences
-from procession.engine import live as live_module
+from procession.engine import fences, guard
 from procession.engine.embedded import marker_path
 from procession.engine.live import LiveInstances
 from procession.engine.watchdog import Watchdog, WatchdogExpired, dump_path
@@ -180,7 +179,7 @@ def test_an_expiry_that_comes_as_the_code_returns_leaves_no_fence_up_and_hits_no
 def test_an_expiry_in_the_middle_of_the_way_back_is_made_good(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     watchdog = Watchdog(None)
     live = LiveInstances(Registry.of([]), watchdog)
-    owner: object = live_module if where == "fence_down" else watchdog
+    owner: object = guard if where == "fence_down" else watchdog
     original: Callable[[], None] = getattr(owner, where)
     calls: list[int] = []
 

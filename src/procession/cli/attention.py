@@ -6,7 +6,7 @@ import typer
 
 from procession.cli.command import LOOKING, Invocation, command
 from procession.cli.instances import read_since
-from procession.cli.output import indented, local, plural, say, tell_of_pause
+from procession.cli.output import indented, local, plural, say, tell_of_hold
 from procession.cli.parsers import whole_number
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _show(found: "CaseList", zone: "tzinfo") -> None:
         say()
         _say_number(found)
     for pause in found.pauses:
-        tell_of_pause(pause, zone)
+        tell_of_hold(pause, zone)
     if found.suspended:
         stand = "stands" if found.suspended == 1 else "stand"
         say(

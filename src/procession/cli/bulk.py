@@ -7,7 +7,7 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -271,10 +271,8 @@ class _Bulk:
             return
         again = " again" if self._verb == "retry" else ""
         say(f"{len(self._halted)} of them halted{again}; `procession show INSTANCE` says where:", "red")
-        for name, why in [*self._halted.items()][:MOST_NAMED]:
+        for name, why in first_halted(self._halted):
             say(f"- {name}: {indented(why)}", "red")
-        if len(self._halted) > MOST_NAMED:
-            say(f"and {len(self._halted) - MOST_NAMED} more; `procession list --state halted` has them all.", "red")
 
     @contextlib.contextmanager
     def _stopping(self) -> Iterator[None]:
@@ -299,3 +297,10 @@ class _Bulk:
         of = len(self._targets)
         with console(error=True).status(f"{self._verb}: 0 of {of}") as status:
             yield lambda done: status.update(f"{self._verb}: {done} of {of}. Ctrl+C stops after the present one.")
+
+
+def first_halted(halts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The first few that halted, each with why; then says how many more there are."""
+    yield from [*halts.items()][:MOST_NAMED]
+    if len(halts) > MOST_NAMED:
+        say(f"and {len(halts) - MOST_NAMED} more; `procession list --state halted` has them all.", "red")

@@ -14,8 +14,7 @@ from procession.cli.output import (
     say,
     state_cell,
     table,
-    tell_of_pause,
-    tell_of_suspension,
+    tell_of_hold,
     value_lines,
 )
 
@@ -41,7 +40,7 @@ def show_instance(detail: "InstanceDetail", zone: tzinfo, *, verbose: bool) -> N
     if row.ended is not None:
         say(f"{row.state} at {local(row.ended, zone)}")
     if detail.suspension is not None:
-        tell_of_suspension(detail.suspension, zone)
+        tell_of_hold(detail.suspension, zone)
     if detail.failure is not None:
         failed = "failed with" if row.ended is not None else "it fails, once this is cleaned up and undone:"
         say(f"{failed} {indented(detail.failure)}", "red")
@@ -122,7 +121,7 @@ def _show_wait(detail: "InstanceDetail", wait: "Wait", zone: tzinfo, *, lead: st
         case _:
             say(f"  {lead} the time {local(wait.due, zone)} (call {wait.call}), {since}", "cyan")
     if wait.pause is not None:
-        tell_of_pause(wait.pause, zone, "  ")
+        tell_of_hold(wait.pause, zone, "  ")
 
 
 def _show_service(detail: "InstanceDetail", wait: "Wait", since: str, zone: tzinfo, lead: str) -> None:
@@ -184,7 +183,7 @@ def _show_child(wait: "Wait", since: str, zone: tzinfo, lead: str) -> None:
         return
     say(f"  {lead} its child {wait.instance}, {wait.title} (call {wait.call}), {since}; {wait.state}", "cyan")
     if wait.suspension is not None:
-        tell_of_suspension(wait.suspension, zone, "  ")
+        tell_of_hold(wait.suspension, zone, "  ")
     if wait.halt is not None:
         say(f"  which halted: {indented(wait.halt, '    ')}", "red")
         say(f"  then: procession show {wait.instance}, and procession retry {wait.instance}")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from procession.cli.parsers import one_of, refuse_unreadable, said, words_of
+from procession.cli.parsers import choice, refuse_unreadable, said
 from procession.errors import InternalError, ProcessionError
 
 if TYPE_CHECKING:
@@ -43,12 +43,7 @@ AppOption = Annotated[
 ]
 FormatOption = Annotated[
     Format,
-    typer.Option(
-        "--format",
-        metavar=words_of(Format),
-        parser=one_of(Format),
-        help="For people, or one JSON document on standard output.",
-    ),
+    choice("--format", Format, "For people, or one JSON document on standard output."),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 ActorOption = Annotated[

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from procession.cli.command import LOOKING, RUNNING, Format, Invocation, command
-from procession.cli.output import age, heading, indented, local, plural, say, table, tell_of_pause, to_json
-from procession.cli.parsers import one_of, words_of
+from procession.cli.output import age, heading, indented, local, plural, say, table, tell_of_hold, to_json
+from procession.cli.parsers import choice
 from procession.errors import StoreLocked
 
 if TYPE_CHECKING:
@@ -44,21 +44,11 @@ class LogLevel(StrEnum):
 
 LogFormatOption = Annotated[
     Format,
-    typer.Option(
-        "--log-format",
-        metavar=words_of(Format),
-        parser=one_of(Format),
-        help="The log, on standard error: for people, or one JSON object a line.",
-    ),
+    choice("--log-format", Format, "The log, on standard error: for people, or one JSON object a line."),
 ]
 LogLevelOption = Annotated[
     LogLevel | None,
-    typer.Option(
-        "--log-level",
-        metavar=words_of(LogLevel),
-        parser=one_of(LogLevel),
-        help="From which level on (default: warning; with --log-format json: info).",
-    ),
+    choice("--log-level", LogLevel, "From which level on (default: warning; with --log-format json: info)."),
 ]
 DebuggingOption = Annotated[
     bool,
@@ -256,7 +246,7 @@ def _show(report: "HealthReport", application: "Application") -> None:
         say(f"  {what}: {states}")
     say(f"  {plural(report.timers, 'timer')}, {plural(report.events, 'event')}, {plural(report.requests, 'request')}")
     for pause in report.pauses:
-        tell_of_pause(pause, application.zone, "  ")
+        tell_of_hold(pause, application.zone, "  ")
     if report.replayed:
         say(f"  {plural(report.replayed, 'running instance')} replayed on the source on disk")
     if report.checks:

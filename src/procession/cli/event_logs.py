@@ -13,7 +13,7 @@ import typer
 
 from procession.cli.command import LOOKING, Invocation, command
 from procession.cli.output import plural, say, to_json
-from procession.cli.parsers import one_of, words_of
+from procession.cli.parsers import choice
 
 COLUMNS = (
     "instance",
@@ -49,9 +49,7 @@ def export_log(
     invocation: Invocation,
     log_format: Annotated[
         LogFormat,
-        typer.Option(
-            "--format", metavar=words_of(LogFormat), parser=one_of(LogFormat), help="A table, or one JSON list."
-        ),
+        choice("--format", LogFormat, "A table, or one JSON list."),
     ] = LogFormat.CSV,
     process: Annotated[str | None, typer.Option("--process", help="Only of this process.")] = None,
     output: Annotated[

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from procession.cli.bulk import MOST_NAMED, one_or_many
+from procession.cli.bulk import first_halted, one_or_many
 from procession.cli.command import LOOKING, REPAIRING, WORKING, Invocation, command
-from procession.cli.output import indented, local, plural, say, state_cell, table, tell_of_pause
+from procession.cli.output import indented, local, plural, say, state_cell, table, tell_of_hold
 from procession.cli.parsers import whole_number
 from procession.errors import ProcessionError
 
@@ -164,7 +164,7 @@ def list_instances(
     def in_words() -> None:
         _show_list(found, application.zone)
         for pause in found.pauses:
-            tell_of_pause(pause, application.zone)
+            tell_of_hold(pause, application.zone)
         tell_of_engine(found.engine_note)
 
     invocation.answer(found, in_words)
@@ -322,10 +322,8 @@ def tell_of_halt(answer: dict[str, object]) -> None:
 
 def tell_of_halts(halts: dict[str, str]) -> None:
     """Say which instances stand still after what was done for several."""
-    for name, why in [*halts.items()][:MOST_NAMED]:
+    for name, why in first_halted(halts):
         tell_of_halt({"instance": name, "halted": why})
-    if len(halts) > MOST_NAMED:
-        say(f"and {len(halts) - MOST_NAMED} more; `procession list --state halted` has them all.", "red")
 
 
 def waiting_after(application: "Application", instance: str, *, engine_runs: bool) -> dict[str, int]:

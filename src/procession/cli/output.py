@@ -108,16 +108,10 @@ def local_near(moment: datetime | None, zone: tzinfo, *, now: datetime) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
-def tell_of_pause(pause: "PauseShown", zone: tzinfo, indent: str = "") -> None:
-    """What is held, by whom and why, and what has it go on."""
-    told = pause.sentence(zone)
-    say(f"{indent}{told[0].upper()}{told[1:]}. `{pause.command}` has it go on.", "yellow")
-
-
-def tell_of_suspension(suspension: "SuspensionShown", zone: tzinfo, indent: str = "") -> None:
-    """The same of an instance."""
-    told = suspension.sentence(zone)
-    say(f"{indent}{told[0].upper()}{told[1:]}. `{suspension.command}` has it go on.", "yellow")
+def tell_of_hold(held: "PauseShown | SuspensionShown", zone: tzinfo, indent: str = "") -> None:
+    """What stands still, by whose wish and why, and what has it go on."""
+    told = held.sentence(zone)
+    say(f"{indent}{told[0].upper()}{told[1:]}. `{held.command}` has it go on.", "yellow")
 
 
 def age(length: timedelta) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import typer
 
@@ -40,9 +40,9 @@ def one_of(kind: type[Choice]) -> Callable[[str], Choice]:
     return read
 
 
-def words_of(kind: type[StrEnum]) -> str:
-    """These words, for `metavar=`: "text|json"."""
-    return "|".join(kind)
+def choice(flag: str, kind: type[StrEnum], told: str) -> Any:
+    """An option that takes one of these words, which its help lists: "text|json"."""
+    return typer.Option(flag, metavar="|".join(kind), parser=one_of(kind), help=told)
 
 
 def said(text: str) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from procession.cli.command import WORKING, Invocation, command
 from procession.cli.instances import tell_of_halt, tell_of_waiting, waiting_after
-from procession.cli.output import heading, local, say, state_cell, table, tell_of_pause, value_lines
+from procession.cli.output import heading, local, say, state_cell, table, tell_of_hold, value_lines
 from procession.cli.parsers import whole_number
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _show_list(found: "Worklist", zone: tzinfo) -> None:
     if found.more:
         say("There are more: see --limit.", "dim")
     for pause in found.pauses:
-        tell_of_pause(pause, zone)
+        tell_of_hold(pause, zone)
 
 
 def show(invocation: Invocation, item: ItemArgument) -> None:
@@ -146,7 +146,7 @@ def _show_question(detail: "ItemDetail", zone: tzinfo) -> None:
     due = f", due {local(item.due, zone)}" if item.due else ""
     say(f"{who}{due}", "bold red" if item.is_overdue and item.ended is None else "")
     if item.pause is not None:
-        tell_of_pause(item.pause, zone)
+        tell_of_hold(item.pause, zone)
     if detail.instructions:
         say()
         say(detail.instructions)

@@ -40,7 +40,9 @@ from procession.kernel import (
     LateResult,
     MessagePublished,
     PublishMessage,
+    RecordFailure,
     RecordNotUndone,
+    RecordResult,
     RenewInstance,
     RequestCall,
     SetAttributes,
@@ -289,8 +291,8 @@ class Advance:
                 _note_not_undone(turn, row, {"call": call, "operation": operation, "why": why, "at_us": recorded.at_us})
             case CompleteInstance() | FailInstance() | CancelInstance():
                 self._end(turn, row, recorded, position)
-            case _:
-                pass  # the event is all there is to it
+            case RecordResult() | RecordFailure() | RenewInstance():
+                pass  # the event is all there is to it, and what a renewal changes is changed where its place is known
 
     def _now_is(self, turn: Turn, row: InstanceRow, state: InstanceState, event: Event) -> None:
         """The instance goes on in another state."""

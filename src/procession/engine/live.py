@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from procession.engine import interrupts
-from procession.engine.fences import fence_down, fence_up
+from procession.engine.guard import behind_fence
 from procession.engine.present_names import in_present_names
 from procession.engine.watchdog import Watchdog
 from procession.errors import OperatorError
@@ -88,18 +88,8 @@ class LiveInstances:
 
     def at_work(self, number: int, seq: int, work: Callable[[], R], *, name: str = "") -> R:
         """The result of `work`, which runs an instance's code: behind the fence, and watched."""
-        self._watchdog.enter(number, seq)
         try:
-            fence_up(name)
-            try:
-                return work()
-            finally:
-                fence_down()
-                self._watchdog.leave()
-        except HaltInstance:  # the watchdog's, when the code was just back: what it cut short is done again
-            fence_down()
-            self._watchdog.leave()
-            raise
+            return behind_fence(self._watchdog, work, instance=number, seq=seq, name=name)
         except KeyboardInterrupt as raised:
             if interrupts.is_waiting():
                 raise

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from procession.engine import asyncio_names
-from procession.engine.fences import fence_down, fence_up, install_fences
+from procession.engine.fences import install_fences
+from procession.engine.guard import behind_fence
 from procession.engine.present_names import in_present_names
 from procession.engine.watchdog import LIMIT_SECONDS, Watchdog
 from procession.kernel import Event, HaltInstance, Instance, Program
@@ -31,18 +32,7 @@ def guarded() -> Iterator[AtWork]:
     watchdog.start()
 
     def at_work(name: str, work: Callable[[], R], /) -> R:
-        watchdog.enter(0, 0)
-        try:
-            fence_up(name)
-            try:
-                return work()
-            finally:
-                fence_down()
-                watchdog.leave()
-        except HaltInstance:  # the watchdog's may come when the code was just back
-            fence_down()
-            watchdog.leave()
-            raise
+        return behind_fence(watchdog, work, instance=0, seq=0, name=name)
 
     try:
         yield at_work
