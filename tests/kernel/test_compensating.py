@@ -61,6 +61,24 @@ def test_that_it_fails_is_recorded_before_anything_is_undone() -> None:
     assert [event for event in case.history if isinstance(event, kernel.FailureRecorded)] == [recorded]
 
 
+def test_a_branch_that_fails_after_the_result_is_recorded_too_before_anything_is_undone() -> None:
+    async def fails() -> None:
+        await op("later")
+        raise ProcessFailed("after all")
+
+    async def main() -> str:
+        kernel.compensate(kernel.Compensation(CallKind.TASK, "tell", b"1"))
+        asyncio.create_task(fails())
+        return "booked"
+
+    case = Driven(main)
+    case.complete("later")
+    recorded = [type(event) for event in case.history if type(event).__name__.endswith("Recorded")]
+    assert recorded == [kernel.ResultRecorded, kernel.FailureRecorded]
+    case.complete("tell")
+    assert case.failure.message == "after all"
+
+
 def test_nothing_is_undone_when_all_went_well() -> None:
     case = booked()
     case.complete("sure?", "yes")

@@ -29,7 +29,7 @@ from .commands import (
     RenewInstance,
 )
 from .ends import begin_to_undo, begin_unwinding, discard_all, settle_late, undo_all, undo_late, unwind
-from .events import CallEvent, Compensation, Event, is_recorded
+from .events import CallEvent, Compensation, Event, Failure, is_recorded
 from .history import Divergence, Program, kept_facts
 from .loop import ASKED_MEANWHILE, Ending, Entry, Loop, OpenCall, OpenCalls, Timer, Turn
 from .ordered import Chance
@@ -45,7 +45,7 @@ class Instance:
 
     __slots__ = (
         "__weakref__", "_cancel_reason", "_chance_of_callbacks", "_chances", "_is_spent", "_kept", "_loop",
-        "_result_is_recorded", "_run", "_seed", "state",
+        "_recorded", "_run", "_seed", "state",
     )  # fmt: skip
 
     def __init__(self, program: Program, *, seed: bytes) -> None:
@@ -56,7 +56,7 @@ class Instance:
         self._chance_of_callbacks: Chance | None = None
         self._kept: list[Event] = []
         self._is_spent = False
-        self._result_is_recorded = False
+        self._recorded: Failure | bytes | None = None
         self._run = 1  # the number of the first call after the last renewal
         self._cancel_reason = ""
         self.state = InstanceState.NEW
@@ -382,7 +382,7 @@ class Instance:
 
     def _begin_anew(self, payload: bytes) -> None:
         self._chances = self._chance_of_callbacks = None
-        self._result_is_recorded = False
+        self._recorded = None
         self._run = self.next_call
         self._loop.ready.append(Turn(self._loop, self._run_root, (payload,), Context()))
 
@@ -395,13 +395,11 @@ class Instance:
     def _record_result(self) -> None:
         """It is known how it will end, and the instance goes on: for its branches, or until its children have ended."""
         loop = self._loop
-        if self._result_is_recorded or loop.is_cancelling:
+        known = loop.failure or loop.result
+        if known is None or known is self._recorded or loop.is_cancelling:
             return
-        if loop.failure is not None:
-            loop.history.ask(RecordFailure(loop.failure))
-        elif loop.result is not None:
-            loop.history.ask(RecordResult(loop.result))
-        self._result_is_recorded = loop.failure is not None or loop.result is not None
+        loop.history.ask(RecordFailure(known) if isinstance(known, Failure) else RecordResult(known))
+        self._recorded = known
 
     def _end(self) -> None:
         loop = self._loop
